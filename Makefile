@@ -1,0 +1,66 @@
+# `make help` lists the targets. Every target makes what it needs: nothing has to be installed first
+# but Python 3.11 or newer, and make. Uses uv where it is there, venv and pip where it isn't.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# The free-threaded interpreter: give PYTHON_FREETHREADED, or have one on PATH, or have uv fetch one.
+PYTHON_FREETHREADED ?= $(shell command -v python3.14t || command -v python3.13t || echo 3.14t)
+
+UV := $(shell command -v uv)
+ifneq ($(UV),)
+MAKE_VENV = uv venv -q --clear --python "$(1)" "$(2)"
+INSTALL = uv pip install -q --python $(BIN)/python
+else
+MAKE_VENV = "$(1)" -m venv --clear "$(2)"
+INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test test-freethreaded lint format types bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(VENV)/.installed ## install into .venv, and serve on 127.0.0.1:8080
+	@exec $(BIN)/leveret serve $(ARGS)
+
+test: $(VENV)/.installed-test ## run all the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+test-freethreaded: ## run all the tests on a free-threaded Python, with the GIL verified off
+	@$(MAKE) --no-print-directory VENV=.venv-freethreaded PYTHON="$(PYTHON_FREETHREADED)" .venv-freethreaded/.installed-test
+	PYTHON_GIL=0 .venv-freethreaded/bin/python -c "import sys, uvloop, httptools; assert not sys._is_gil_enabled(), 'the GIL is on'; print('GIL off:', sys.version)"
+	PYTHON_GIL=0 .venv-freethreaded/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-lint ## ruff: style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(VENV)/.installed-lint ## mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(VENV)/.installed-lint ## mypy, strict
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-test ## measure against the ceiling; needs wrk (apt-get install wrk)
+	$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove what make made
+	rm -rf .venv .venv-freethreaded .mypy_cache .pytest_cache .ruff_cache build dist
+
+$(VENV)/.installed: pyproject.toml
+	@$(call MAKE_VENV,$(PYTHON),$(VENV))
+	@$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@$(INSTALL) -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-lint: $(VENV)/.installed-test
+	@$(INSTALL) -e '.[lint]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Thin translators, one per protocol: each knows its wire format and the queue service, and no store."""

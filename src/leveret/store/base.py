@@ -1,0 +1,97 @@
+"""The one interface of every store. Used by the service alone; knows no protocol, no loop and no clock."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+from leveret.model import Change, Draft, Filters, Message, Page, Put
+from scalestack.event.pending import Answer
+
+
+class Signals(Protocol):
+    """What a store tells its service, after the change is done and outside every lock, from any thread."""
+
+    def visible(self, account: str, queue: str, at: float) -> None:
+        """A message of the queue is new, or is visible, or becomes so at `at`. Saying it too often is harmless."""
+
+    def due(self, at: float) -> None:
+        """`sweep` has work at `at`, earlier than was last said."""
+
+
+class Store(ABC):
+    """Keeps messages. Never waits for one, and never reads a clock: `now` (wall seconds) is an argument.
+
+    Each call is atomic, and takes O(log n) in the depth of its queue for each message that it touches. It answers
+    with its value, or with a `Pending` where the value comes later, by way of the loop that called.
+    What has expired at `now` is not there, to the instant; a queue without messages is not there, nor is an account
+    without queues. Names come checked. Order is that of insertion: of messages in a queue, of queues in an account,
+    and of accounts.
+    """
+
+    @abstractmethod
+    def open(self, signals: Signals, now: float) -> None:
+        """Begin, and tell `signals` from now on."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End. Blocks until everything acknowledged is safe; harmless when called again."""
+
+    @abstractmethod
+    def list_accounts(self, page: Page, now: float) -> Answer[list[str]]: ...
+
+    @abstractmethod
+    def delete_accounts(self, page: Page, now: float) -> Answer[list[str]]:
+        """Delete what `list_accounts` would answer, and answer it. Each account is deleted atomically."""
+
+    @abstractmethod
+    def list_queues(self, account: str, page: Page, now: float) -> Answer[list[str]]: ...
+
+    @abstractmethod
+    def delete_queues(self, account: str, page: Page, now: float) -> Answer[list[str]]:
+        """Delete what `list_queues` would answer, and answer it. Each queue is deleted atomically."""
+
+    @abstractmethod
+    def put(self, account: str, queue: str, drafts: Sequence[Draft], now: float) -> Answer[list[Put]]:
+        """Store all drafts, or none.
+
+        One with the id of a message that is there replaces it whole, in its place, with no deliveries yet.
+        """
+
+    @abstractmethod
+    def get(self, account: str, queue: str, ids: Sequence[str], now: float) -> Answer[list[Message | None]]:
+        """The messages with these ids, hidden or not, in the order of `ids`; None for one that is not there."""
+
+    @abstractmethod
+    def update(
+        self, account: str, queue: str, ids: Sequence[str], change: Change, now: float
+    ) -> Answer[list[Message | None]]:
+        """Change the messages with these ids, hidden or not; answers them as they are after it, as `get` does."""
+
+    @abstractmethod
+    def delete(self, account: str, queue: str, ids: Sequence[str], now: float) -> Answer[list[Message | None]]:
+        """Delete the messages with these ids, hidden or not; answers them as they were, as `get` does."""
+
+    @abstractmethod
+    def select(self, account: str, queue: str, filters: Filters, now: float) -> Answer[list[Message]]:
+        """The messages that match, in order."""
+
+    @abstractmethod
+    def update_matching(
+        self, account: str, queue: str, filters: Filters, change: Change, now: float
+    ) -> Answer[list[Message]]:
+        """Change what matches; answers it as it is after the change."""
+
+    @abstractmethod
+    def delete_matching(self, account: str, queue: str, filters: Filters, now: float) -> Answer[list[Message]]:
+        """Delete what matches; answers it as it was."""
+
+    @abstractmethod
+    def next_visible(self, account: str, queue: str, filters: Filters, now: float) -> Answer[float | None]:
+        """Asked where nothing matches: the earliest time at which a message that is hidden now may match, or None."""
+
+    @abstractmethod
+    def sweep(self, now: float) -> Answer[float | None]:
+        """Free the space of what expired: a bounded piece of it per call. Answers when it is next due, `now` or
+        earlier where more is left, or None where nothing expires."""

@@ -1,0 +1,1 @@
+"""Scale Stack: a small modular server framework. Knows nothing of queues."""

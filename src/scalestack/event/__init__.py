@@ -1,0 +1,1 @@
+"""Threads with one event loop each, and answers that come later."""
