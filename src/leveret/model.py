@@ -71,7 +71,7 @@ class Message:
 
     def __init__(
         self,
-        id: str,  # noqa: A002 - the field's word
+        id: str,
         body: bytes,
         sequence: int,  # its place in the queue: larger is later; never used twice
         created: float,

@@ -1,0 +1,303 @@
+"""The memory store: the contract, and what is particular to it: threads, and that depth costs nothing."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from leveret.model import Change, Draft, Filters, Page
+from leveret.store.memory import MemoryStore
+from support.conformance import StoreConformance
+from support.interface_conformance import CLAIM, NOW, Heard, StoreInterfaceConformance
+from support.subject import Silence, StoreSubject
+
+
+class TestMemoryStore(StoreConformance):
+    @pytest.fixture
+    def subject(self) -> StoreSubject:
+        return StoreSubject(MemoryStore())
+
+
+class TestMemoryStoreInterface(StoreInterfaceConformance):
+    @pytest.fixture
+    def make_store(self) -> type[MemoryStore]:
+        return MemoryStore
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    store = MemoryStore()
+    store.open(Silence(), NOW)
+    return store
+
+
+def run_together(*works: Callable[[], None]) -> None:
+    """Each in a thread of its own, from the same moment on; what one raises is raised here."""
+    start = threading.Barrier(len(works))
+    problems: list[BaseException] = []
+
+    def run(work: Callable[[], None]) -> None:
+        try:
+            start.wait(10)
+            work()
+        except BaseException as problem:
+            problems.append(problem)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that threads change places within an operation, with the GIL too
+    try:
+        threads = [threading.Thread(target=run, args=(work,)) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    if problems:
+        raise problems[0]
+
+
+def steps(call: Callable[[], Any]) -> int:
+    """How many lines of Python the call runs: what it costs, whatever the machine is busy with."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, arg: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def put(store: MemoryStore, *names: str, ttl: int = 600, hide: int = 0, now: float = NOW) -> None:
+    store.put("a", "q", [Draft(name, b"x", ttl, hide) for name in names], now)
+
+
+class TestThreads:
+    def test_nothing_is_lost_and_nothing_claimed_twice(self, store: MemoryStore) -> None:
+        each, writers, readers = 400, 3, 3
+        claimed: list[list[str]] = [[] for _ in range(readers)]
+        written = itertools.count()  # next() on it is atomic on every build
+        finished = threading.Event()
+
+        def write(writer: int) -> None:
+            for n in range(each):
+                put(store, f"{writer}.{n}")
+            if next(written) == writers - 1:
+                finished.set()
+
+        def read(into: list[str]) -> None:
+            while True:
+                last_look = finished.is_set()
+                for message in store.update_matching("a", "q", CLAIM, Change(hide=60), NOW):
+                    into.append(message.id)
+                    assert store.delete("a", "q", [message.id], NOW) != [None]
+                    break
+                else:
+                    if last_look:
+                        return
+
+        run_together(
+            *(lambda writer=writer: write(writer) for writer in range(writers)),
+            *(lambda into=into: read(into) for into in claimed),
+        )
+        counts = Counter(itertools.chain(*claimed))
+        assert counts == {f"{writer}.{n}": 1 for writer in range(writers) for n in range(each)}
+        for into in claimed:
+            for writer in range(writers):
+                places = [int(name.split(".")[1]) for name in into if name.startswith(f"{writer}.")]
+                assert places == sorted(places)
+        assert store.list_accounts(Page(), NOW) == []
+
+    def test_a_put_is_not_lost_while_its_queue_goes(self, store: MemoryStore) -> None:
+        def churn(name: str) -> None:
+            for _ in range(800):
+                put(store, name)
+                assert store.delete("a", "q", [name], NOW) != [None]
+
+        run_together(*(lambda name=name: churn(name) for name in "1234"))
+        assert store.list_accounts(Page(), NOW) == []
+
+    def test_a_message_is_popped_or_deleted_with_its_queue_but_not_both(self, store: MemoryStore) -> None:
+        popped: list[str] = []
+
+        def write() -> None:
+            for n in range(1500):
+                put(store, f"{n}")
+
+        def pop() -> None:
+            for _ in range(1500):
+                popped.extend(message.id for message in store.delete_matching("a", "q", CLAIM, NOW))
+
+        def wipe() -> None:
+            for n in range(300):
+                if n % 2:
+                    store.delete_queues("a", Page(), NOW)
+                else:
+                    store.delete_accounts(Page(), NOW)
+
+        run_together(write, pop, wipe)
+        assert len(popped) == len(set(popped))
+        store.delete_accounts(Page(), NOW)
+        put(store, "after")
+        assert [message.id for message in store.select("a", "q", Filters(), NOW)] == ["after"]
+
+    def test_sweeping_while_messages_come_forgets_none(self) -> None:
+        store, heard = MemoryStore(), Heard()
+        store.open(heard, NOW)
+
+        def write(account: str) -> None:
+            for n in range(400):
+                store.put(account, f"{n % 5}", [Draft(f"{n}", b"", 1 + n % 3, 0)], NOW)
+
+        def sweep() -> None:
+            for n in range(300):
+                store.sweep(NOW + n / 100)
+
+        run_together(lambda: write("a"), lambda: write("b"), sweep)
+        due = store.sweep(NOW + 10)
+        while due is not None:
+            assert due <= NOW + 10
+            due = store.sweep(NOW + 10)
+        assert not store._accounts
+        assert not store._agenda._heap
+
+    def test_expiry_and_return_of_a_queue_under_listing(self, store: MemoryStore) -> None:
+        def write() -> None:
+            for n in range(400):
+                put(store, "1", ttl=1, now=NOW + n)
+                assert store.get("a", "q", ["1"], NOW + n) != [None]
+
+        def read() -> None:
+            for n in range(400):
+                assert store.list_queues("a", Page(), NOW + n) in ([], ["q"])
+                store.list_accounts(Page(), NOW + n)
+
+        run_together(write, read, read)
+
+
+class TestCost:
+    """Counted in lines that run, at two depths; the second is 512 times the first, and so has some levels more."""
+
+    DEPTHS = (64, 32768)
+
+    def costs(self, prepare: Callable[[MemoryStore, int], Callable[[], Any]]) -> tuple[int, int]:
+        counts = []
+        for depth in self.DEPTHS:
+            store = MemoryStore()
+            store.open(Silence(), NOW)
+            counts.append(steps(prepare(store, depth)))
+        return counts[0], counts[1]
+
+    @pytest.mark.parametrize("hide", [0, 60])
+    def test_put(self, hide: int) -> None:
+        def prepare(store: MemoryStore, depth: int) -> Callable[[], Any]:
+            put(store, *map(str, range(depth)), hide=hide)
+            return lambda: put(store, "new")
+
+        # At these depths it is the worst of all puts: one that adds a node at each level.
+        shallow, deep = self.costs(prepare)
+        assert deep < shallow + 150
+
+    def test_claim_behind_hidden_messages(self) -> None:
+        def prepare(store: MemoryStore, depth: int) -> Callable[[], Any]:
+            put(store, *map(str, range(depth - 1)), hide=60)
+            put(store, "last")
+            return lambda: store.update_matching("a", "q", CLAIM, Change(hide=60), NOW)
+
+        shallow, deep = self.costs(prepare)
+        assert deep < shallow + 250
+
+    def test_claims_in_a_row_cost_the_same_everywhere(self, store: MemoryStore) -> None:
+        put(store, *map(str, range(2048)))
+
+        def claim() -> None:
+            assert store.update_matching("a", "q", CLAIM, Change(hide=60), NOW)
+
+        counts = [steps(claim) for _ in range(2048)]
+        assert sum(counts[1024:]) < 1.1 * sum(counts[:1024])
+        assert max(counts) < 300
+
+    def test_get_and_delete(self) -> None:
+        def prepare(store: MemoryStore, depth: int) -> Callable[[], Any]:
+            put(store, *map(str, range(depth)))
+            wanted = [str(depth // 2 + 3)]
+            return lambda: (store.get("a", "q", wanted, NOW), store.delete("a", "q", wanted, NOW))
+
+        shallow, deep = self.costs(prepare)
+        assert deep < shallow + 10
+
+    def test_listing_after_a_marker_in_the_middle(self) -> None:
+        def prepare(store: MemoryStore, depth: int) -> Callable[[], Any]:
+            put(store, *map(str, range(depth)))
+            return lambda: store.select("a", "q", Filters(limit=3, marker=str(depth // 2)), NOW)
+
+        shallow, deep = self.costs(prepare)
+        assert deep < shallow + 100
+
+    def test_mass_expiry(self) -> None:
+        def prepare(store: MemoryStore, depth: int) -> Callable[[], Any]:
+            put(store, *map(str, range(depth)), ttl=10)
+            put(store, "last")
+            return lambda: (
+                store.list_queues("a", Page(), NOW + 10),
+                store.update_matching("a", "q", CLAIM, Change(hide=60), NOW + 10),
+                put(store, "new", now=NOW + 10),
+                store.next_visible("a", "q", Filters(), NOW + 10),
+            )
+
+        shallow, deep = self.costs(prepare)
+        assert deep < shallow + 1000
+
+    def test_mass_reappearance(self) -> None:
+        def prepare(store: MemoryStore, depth: int) -> Callable[[], Any]:
+            put(store, *map(str, range(depth)), hide=10)
+            assert store.update_matching("a", "q", CLAIM, Change(hide=60), NOW) == []
+            return lambda: store.update_matching("a", "q", CLAIM, Change(hide=60), NOW + 10)
+
+        shallow, deep = self.costs(prepare)
+        assert deep < shallow + 200
+
+    def test_a_sweep_is_bounded(self) -> None:
+        def prepare(store: MemoryStore, depth: int) -> Callable[[], Any]:
+            put(store, *map(str, range(depth)), ttl=10)
+            return lambda: store.sweep(NOW + 10)
+
+        _, deep = self.costs(prepare)
+        assert deep < 20_000
+
+    def test_a_page_of_queues_from_the_middle(self) -> None:
+        def prepare(store: MemoryStore, depth: int) -> Callable[[], Any]:
+            for n in range(depth // 8):
+                store.put("a", f"{n}", [Draft("1", b"", 600, 0)], NOW)
+            return lambda: store.list_queues("a", Page(3, f"{depth // 32}"), NOW)
+
+        shallow, deep = self.costs(prepare)
+        assert deep == shallow
+
+
+class TestSpace:
+    def test_queues_that_come_and_go_leave_nothing(self, store: MemoryStore) -> None:
+        for n in range(2000):
+            store.put("a", f"{n}", [Draft("1", b"", 600, 0)], NOW)
+            store.delete("a", f"{n}", ["1"], NOW)
+        assert not store._accounts
+        assert len(store._agenda._heap) < 100
+
+    def test_a_queue_due_ever_earlier_leaves_nothing(self, store: MemoryStore) -> None:
+        for n in range(2000):
+            put(store, f"{n}", ttl=10_000 - n)
+        assert len(store._agenda._heap) < 100
