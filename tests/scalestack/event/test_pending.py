@@ -1,0 +1,92 @@
+"""Answers that are ready, or are still to come."""
+
+import pytest
+
+from scalestack.event.pending import Pending, then
+
+
+def test_a_ready_answer_goes_straight_to_the_next_step():
+    assert then(20, lambda number: number + 1) == 21
+
+
+def test_a_pending_answer_reaches_its_listener_when_it_comes():
+    pending: Pending[int] = Pending()
+    heard = []
+    pending.listen(lambda value, error: heard.append((value, error)))
+    assert heard == []
+    pending.resolve(7)
+    assert heard == [(7, None)]
+
+
+def test_a_listener_that_comes_late_hears_at_once():
+    pending: Pending[int] = Pending()
+    pending.resolve(7)
+    heard = []
+    pending.listen(lambda value, error: heard.append(value))
+    assert heard == [7]
+
+
+def test_only_the_first_answer_counts():
+    pending: Pending[int] = Pending()
+    pending.resolve(1)
+    pending.resolve(2)
+    pending.fail(ValueError())
+    heard = []
+    pending.listen(lambda value, error: heard.append((value, error)))
+    assert heard == [(1, None)]
+
+
+def test_steps_follow_each_other_and_may_be_pending_themselves():
+    first: Pending[int] = Pending()
+    second: Pending[str] = Pending()
+    heard = []
+    first.then(lambda number: number + 1).then(lambda number: second if number == 3 else "no").listen(
+        lambda value, error: heard.append(value)
+    )
+    first.resolve(2)
+    assert heard == []
+    second.resolve("yes")
+    assert heard == ["yes"]
+
+
+def test_an_error_passes_by_the_steps():
+    pending: Pending[int] = Pending()
+    heard = []
+    error = ValueError("no")
+    pending.then(lambda number: number + 1).listen(lambda value, problem: heard.append(problem))
+    pending.fail(error)
+    assert heard == [error]
+
+
+def test_a_step_that_raises_fails_the_answer():
+    pending: Pending[int] = Pending()
+    heard = []
+    pending.then(lambda number: 1 // number).listen(lambda value, problem: heard.append(type(problem)))
+    pending.resolve(0)
+    assert heard == [ZeroDivisionError]
+
+
+def test_cancelling_reaches_back_to_the_source_and_nobody_hears():
+    cancelled = []
+    source: Pending[int] = Pending(lambda: cancelled.append(True))
+    last = source.then(lambda number: number).then(lambda number: number)
+    last.listen(lambda value, error: pytest.fail("nobody is there to hear"))
+    assert last.cancel()
+    assert cancelled == [True]
+    source.resolve(1)
+
+
+def test_what_can_not_be_called_back_is_not_cancelled():
+    pending: Pending[int] = Pending()
+    assert not pending.cancel()
+    heard = []
+    pending.listen(lambda value, error: heard.append(value))
+    pending.resolve(1)
+    assert heard == [1]
+
+
+def test_an_answer_has_one_listener():
+    pending: Pending[int] = Pending()
+    pending.listen(lambda value, error: None)
+    with pytest.raises(RuntimeError, match="one listener"):
+        pending.listen(lambda value, error: None)
