@@ -1,0 +1,87 @@
+"""One accepted socket, owned by one loop thread. Knows how long it may stay silent; knows nothing of what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from scalestack.event.loops import LoopThread
+
+if TYPE_CHECKING:
+    from scalestack.net.listener import Network
+
+
+class Connection(asyncio.Protocol):
+    """Base of the protocols that a listener serves.
+
+    A subclass that overrides `connection_made` or `connection_lost` calls on to these. It says with `expect` how long
+    the peer may take to do what comes next, and overrides `timed_out` and `drain` where closing is not the answer.
+    """
+
+    transport: asyncio.Transport
+    peer: str = "?"  # the peer's address, for logs and limits: an IP address, or "unix"
+
+    def __init__(self, thread: LoopThread) -> None:
+        self.thread = thread
+        self.network: Network | None = None  # set by the listener that accepted this
+        self._clock = thread.loop.time
+        self._deadline = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        if self.network is not None:
+            self.network.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline = math.inf
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.network is not None:
+            self.network.closed(self)
+
+    def expect(self, seconds: float) -> None:
+        """Call `timed_out` in so many seconds, unless this is called again before; `math.inf` for never.
+
+        Costs no timer in the common case: one that is set looks at the deadline of the moment when it fires.
+        """
+        self._deadline = deadline = self._clock() + seconds
+        if deadline < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = deadline
+            self._timer = self.thread.loop.call_later(seconds, self._check)
+
+    def _check(self) -> None:
+        self._timer = None
+        self._timer_at = math.inf
+        left = self._deadline - self._clock()
+        if left <= 0:
+            self._deadline = math.inf
+            self.timed_out()
+        elif left < math.inf:
+            self._timer_at = self._deadline
+            self._timer = self.thread.loop.call_later(left, self._check)
+
+    def timed_out(self) -> None:
+        """The peer did not do in time what was expected of it."""
+        self.transport.abort()
+
+    def drain(self) -> None:
+        """The server is about to stop: finish what is under way, begin nothing, and close."""
+        self.transport.close()
+
+
+ConnectionFactory = Callable[[LoopThread], Connection]
+
+
+def peer_name(sock: socket.socket, address: object) -> str:
+    """The address that logs and limits know a peer by: without its port, which is another for each connection."""
+    if sock.family in {socket.AF_INET, socket.AF_INET6} and isinstance(address, tuple):
+        return str(address[0])
+    return "unix"
