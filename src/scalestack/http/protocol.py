@@ -1,0 +1,357 @@
+"""HTTP/1.1 on one connection: requests are answered in order, and in the same call where the answer is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections import deque
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, cast
+
+import structlog
+
+from scalestack.event.loops import LoopThread
+from scalestack.event.pending import Pending
+from scalestack.http.message import Request, Response
+from scalestack.http.parser import RequestParser
+from scalestack.http.problem import CONTENT_TYPE, HttpError
+from scalestack.http.writer import CONTINUE, LAST_CHUNK, encode, encode_chunk, encode_stream_head
+from scalestack.net.connection import Connection
+
+if TYPE_CHECKING:
+    from scalestack.http.server import HttpServer
+
+_log = structlog.get_logger("scalestack.http")
+
+_MAX_BACKLOG = 64 << 10  # bytes kept unread behind a request that must wait; then reading stops
+_LAST_CALL = 0.05  # seconds for requests that were sent before a drain to be read; an idle connection ends then
+_LINGER = 2.0  # seconds that a refused client has to read the refusal before the connection is cut
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """In seconds."""
+
+    head: float  # from a connection's or a request's begin to the end of its head
+    body: float  # between two pieces of a body
+    idle: float  # between two requests
+    write: float  # for a client that does not read what it asked for
+
+
+class HttpConnection(Connection):
+    """One client. Each call runs on the loop that owns the connection."""
+
+    def __init__(self, thread: LoopThread, server: HttpServer) -> None:
+        super().__init__(thread)
+        self._server = server
+        self._timeouts = server.timeouts
+        self._access = server.access
+        self._parser = RequestParser(server.parser_limits, self._on_request, self._on_expect)
+        self._waiting: Pending[Response] | asyncio.Task[None] | None = None  # the answer under way
+        self._behind: deque[Request | HttpError] = deque()  # parsed, and waiting for their turn
+        self._backlog: list[bytes] = []  # not parsed yet
+        self._backlog_size = 0
+        self._feeding = False
+        self._owes_continue = False
+        self._last = False  # no more requests are read
+        self._eof = False  # the client sends no more
+        self._draining = False
+        self._in_head = False
+        self._writable: asyncio.Future[None] | None = None  # set while the client reads too slowly
+        self._began = 0.0  # of the request under way, for the access log
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.expect(self._timeouts.head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._last = True
+        self._behind.clear()
+        self._backlog.clear()
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        if self._writable is not None:
+            self._writable.cancel()
+        super().connection_lost(exc)
+
+    # Bytes come in.
+
+    def data_received(self, data: bytes) -> None:
+        if self._last:
+            return
+        if self._waiting is not None or self._writable is not None:
+            self._hold(data)
+        else:
+            self._take(data)
+
+    def eof_received(self) -> bool:
+        """The client has sent its last byte. It may be gone, or still wait for answers."""
+        waiting = self._waiting
+        if self._last or (waiting is None and not self._behind and not self._backlog):
+            return False
+        if isinstance(waiting, Pending) and waiting.cancel():
+            self._waiting = None
+            return False
+        self._eof = True
+        return self.transport.get_extra_info("sslcontext") is None  # TLS can't be closed by halves
+
+    def _take(self, data: bytes) -> None:
+        parser = self._parser
+        self._feeding = True
+        try:
+            taken = parser.feed(data)
+            while taken < len(data):
+                if self._waiting is not None or self._writable is not None:
+                    self._hold(data[taken:])
+                    break
+                taken += parser.feed(memoryview(data)[taken:])
+        except HttpError as error:
+            self._refuse(error)
+        finally:
+            self._feeding = False
+        self._set_deadline()
+
+    def _hold(self, data: bytes) -> None:
+        self._backlog.append(data)
+        self._backlog_size += len(data)
+        if self._backlog_size > _MAX_BACKLOG:
+            self.transport.pause_reading()
+
+    def _set_deadline(self) -> None:
+        """Say how long the client may take to do what is next."""
+        if self._last:
+            return
+        if self._writable is not None:
+            self.expect(self._timeouts.write)
+        elif self._waiting is not None:
+            self.expect(math.inf)
+        elif self._parser.in_body:
+            self._in_head = False
+            self.expect(self._timeouts.body)
+        elif self._parser.in_head:
+            # A head has a deadline as a whole: one that comes byte by byte must come soon.
+            if not self._in_head:
+                self._in_head = True
+                self.expect(self._timeouts.head)
+        else:
+            self._in_head = False
+            self.expect(self._timeouts.idle)
+
+    # Requests come out.
+
+    def _on_request(self, request: Request) -> None:
+        self._owes_continue = False
+        if self._waiting is not None or self._behind or self._writable is not None:
+            self._behind.append(request)
+        elif not self._last:
+            self._answer(request)
+
+    def _on_expect(self) -> None:
+        if self._waiting is None and not self._behind:
+            self.transport.write(CONTINUE)
+        else:
+            self._owes_continue = True
+
+    def _refuse(self, error: HttpError) -> None:
+        """The bytes that came are no request: answer after those before it, and close."""
+        if self._waiting is not None or self._behind:
+            self._behind.append(error)
+            return
+        self.transport.write(encode(_problem(error), keep_alive=False))
+        if self._access is not None:
+            self._access(self.peer, "-", "-", error.status, len(error.body()), 0.0)
+        self._linger()
+
+    # Answers go out.
+
+    def _answer(self, request: Request) -> None:
+        request.connection = self
+        if self._access is not None:
+            self._began = perf_counter()
+        try:
+            answer = self._server.dispatch(request)
+        except Exception as error:
+            answer = self._failure(request, error)
+        if type(answer) is Response:
+            self._send(request, answer)
+        elif isinstance(answer, Pending):
+            self._waiting = answer
+            answer.listen(lambda response, error: self._answered(request, response, error))
+        else:
+            self._waiting = self.thread.loop.create_task(self._await(request, cast("Awaitable[Response]", answer)))
+
+    async def _await(self, request: Request, answer: Awaitable[Response]) -> None:
+        try:
+            response = await answer
+        except Exception as error:
+            self._answered(request, None, error)
+        else:
+            self._answered(request, response, None)
+
+    def _answered(self, request: Request, response: Response | None, error: BaseException | None) -> None:
+        """An answer that had to wait is there."""
+        self._waiting = None
+        if self.transport.is_closing():
+            return
+        self._send(request, response if response is not None else self._failure(request, error))
+        self._advance()
+
+    def _failure(self, request: Request, error: BaseException | None) -> Response:
+        if isinstance(error, HttpError):
+            return _problem(error)
+        _log.error(
+            "a handler failed",
+            method=request.method.decode("latin-1"),
+            path=request.path.decode("latin-1"),
+            exc_info=error,
+        )
+        return _problem(HttpError(500, "internal", "the server failed at this request; its log says why"))
+
+    def _send(self, request: Request, response: Response) -> None:
+        keep_alive = request.keep_alive and not self._draining
+        if response.stream is not None:
+            self._waiting = self.thread.loop.create_task(self._send_stream(request, response, keep_alive))
+            return
+        self.transport.write(encode(response, request.method == b"HEAD", keep_alive, request.http10))
+        if self._access is not None:
+            self._log_access(request, response.status, len(response.body))
+        if not keep_alive:
+            self._finish()
+
+    async def _send_stream(self, request: Request, response: Response, keep_alive: bool) -> None:
+        """Send a stream as it comes, and no faster than the client reads."""
+        stream = response.stream
+        assert stream is not None
+        http10 = request.http10
+        keep_alive = keep_alive and not http10
+        sent = 0
+        try:
+            self.transport.write(encode_stream_head(response, keep_alive, http10))
+            if request.method != b"HEAD":
+                async for data in stream:
+                    if data:
+                        sent += len(data)
+                        self.transport.write(data if http10 else encode_chunk(data))
+                    if self._writable is not None:
+                        await self._writable
+                if not http10:
+                    self.transport.write(LAST_CHUNK)
+        except Exception as error:
+            # What was sent can't be taken back: only cutting the connection says that the answer is not whole.
+            _log.error(
+                "a stream failed",
+                method=request.method.decode("latin-1"),
+                path=request.path.decode("latin-1"),
+                exc_info=error,
+            )
+            self.transport.abort()
+            return
+        finally:
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
+        self._waiting = None
+        if self._access is not None:
+            self._log_access(request, response.status, sent)
+        if not keep_alive or self._draining:
+            self._finish()
+        self._advance()
+
+    def _advance(self) -> None:
+        """The request that all others waited for is answered: go on with the next."""
+        while self._behind and self._waiting is None and self._writable is None and not self._last:
+            following = self._behind.popleft()
+            if isinstance(following, HttpError):
+                self._refuse(following)
+            else:
+                self._answer(following)
+        if self._waiting is not None or self._writable is not None or self._last or self._feeding:
+            return
+        if self._owes_continue:
+            self._owes_continue = False
+            self.transport.write(CONTINUE)
+        if self._backlog:
+            if self._backlog_size > _MAX_BACKLOG:
+                self.transport.resume_reading()
+            data = b"".join(self._backlog)
+            self._backlog.clear()
+            self._backlog_size = 0
+            self._take(data)
+        elif self._eof or (self._draining and not self._parser.in_body and not self._parser.in_head):
+            self._finish()
+        else:
+            self._set_deadline()
+
+    def _log_access(self, request: Request, status: int, sent: int) -> None:
+        assert self._access is not None
+        seconds = perf_counter() - self._began
+        target = request.target.decode("latin-1")
+        self._access(self.peer, request.method.decode("latin-1"), target, status, sent, seconds)
+
+    # The end.
+
+    def drain(self) -> None:
+        """Answer what is under way, and what was sent already, each with "Connection: close"; then close."""
+        self._draining = True
+        self.thread.later(_LAST_CALL, self._close_idle)
+
+    def _close_idle(self) -> None:
+        idle = self._waiting is None and not self._behind and not self._backlog
+        if idle and not self._last and not self._parser.in_head and not self._parser.in_body:
+            self._finish()
+
+    def _finish(self) -> None:
+        """All is answered: send what is left, and close."""
+        self._last = True
+        self._behind.clear()
+        self.expect(self._timeouts.write)
+        self.transport.close()
+
+    def _linger(self) -> None:
+        """Close so that a client that still sends can read the answer: to close at once would destroy it unread
+        (RFC 9112 section 9.6)."""
+        self._last = True
+        self._behind.clear()
+        self.expect(_LINGER)
+        if self.transport.can_write_eof():
+            with contextlib.suppress(OSError, RuntimeError):
+                self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def timed_out(self) -> None:
+        if self._last or self._writable is not None:
+            self.transport.abort()
+        elif self._parser.in_head or self._parser.in_body:
+            what = "body" if self._parser.in_body else "head"
+            self._refuse(HttpError(408, "timeout", f"the request's {what} did not come in time"))
+        else:
+            self._finish()
+
+    # The client reads too slowly, or again.
+
+    def pause_writing(self) -> None:
+        if self._writable is None:
+            self._writable = self.thread.loop.create_future()
+            if not self._last:
+                self.expect(self._timeouts.write)
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            if not self._writable.done():
+                self._writable.set_result(None)
+            self._writable = None
+            self._set_deadline()
+            self._advance()
+
+
+def _problem(error: HttpError) -> Response:
+    return Response(error.status, error.body(), CONTENT_TYPE, error.headers)
+
+
+def _named(request: Request) -> dict[str, str]:
+    return {"method": request.method.decode("latin-1"), "path": request.path.decode("latin-1")}

@@ -1,0 +1,93 @@
+"""What all HTTP connections share: the routes, the limits and the listeners. Loads and configures nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from scalestack.event.loops import LoopThread
+from scalestack.http.message import Answered, Request
+from scalestack.http.parser import ParserLimits
+from scalestack.http.protocol import HttpConnection, Timeouts
+from scalestack.http.router import Route, Router
+from scalestack.net.address import Address, UnixAddress
+from scalestack.net.listener import Network
+from scalestack.net.tls import CertificateFiles, Tls
+
+Access = Callable[[str, str, str, int, int, float], None]
+
+
+class HttpServer:
+    """Routes requests to what modules mount. Mounting and unmounting work while requests come in."""
+
+    def __init__(
+        self,
+        network: Network,
+        addresses: Sequence[Address],
+        parser_limits: ParserLimits,
+        timeouts: Timeouts,
+        access: Access | None = None,
+        certificate: CertificateFiles | None = None,
+    ) -> None:
+        """`certificate` makes what is spoken on TCP addresses HTTPS."""
+        self.parser_limits = parser_limits
+        self.timeouts = timeouts
+        self.access = access
+        self.addresses: list[Address] = []  # those listened on, with the ports that they took
+        self._wanted = addresses
+        self._certificate = certificate
+        self._tls: Tls | None = None
+        self._network = network
+        self._mounts: list[Sequence[Route]] = []
+        self._mount_lock = threading.Lock()  # guards the mounts while a new router is made of them
+        self._router = Router([])
+
+    @property
+    def urls(self) -> list[str]:
+        """Where clients reach what is served."""
+        scheme = "https" if self._certificate else "http"
+        return [
+            str(address) if isinstance(address, UnixAddress) else f"{scheme}://{address}" for address in self.addresses
+        ]
+
+    @property
+    def routes(self) -> list[Route]:
+        """All that are mounted now."""
+        return [route for mount in self._mounts for route in mount]
+
+    def mount(self, routes: Sequence[Route]) -> None:
+        """Serve these routes from the next request on; `RouteClash` where one is served already."""
+        with self._mount_lock:
+            mounts = [*self._mounts, routes]
+            self._router = Router(route for mount in mounts for route in mount)
+            self._mounts = mounts
+
+    def unmount(self, routes: Sequence[Route]) -> None:
+        """Serve these routes no more. Requests under way are still answered; harmless when called again."""
+        with self._mount_lock:
+            self._mounts = [mount for mount in self._mounts if mount is not routes]
+            self._router = Router(route for mount in self._mounts for route in mount)
+
+    def listen(self) -> list[Address]:
+        """Begin to serve, once all is mounted; answers what was bound, which for a host with several addresses is more
+        than was asked for. `AddressError` or `TlsError` where that can't be done."""
+        if self._certificate:
+            self._tls = Tls(self._certificate)
+        for address in self._wanted:
+            tls = None if isinstance(address, UnixAddress) else self._tls
+            self.addresses.extend(self._network.listen(address, self.connection, tls).addresses)
+        return self.addresses
+
+    def reload(self) -> None:
+        """Read the certificate again; `TlsError` where it is no good, and the one in use stays."""
+        if self._tls is not None:
+            self._tls.reload()
+
+    def connection(self, thread: LoopThread) -> HttpConnection:
+        """The protocol for a connection that was accepted."""
+        return HttpConnection(thread, self)
+
+    def dispatch(self, request: Request) -> Answered:
+        """The answer to `request`, ready or still to come; `HttpError` where there is none."""
+        handler, parameters = self._router.find(request.method, request.path)
+        return handler(request, *parameters)

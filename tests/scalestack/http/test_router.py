@@ -1,0 +1,93 @@
+"""Paths to handlers."""
+
+import pytest
+
+from scalestack.http.message import Response
+from scalestack.http.problem import HttpError
+from scalestack.http.router import Route, RouteClash, Router
+
+
+def named(name):
+    response = Response(200, name.encode())
+    return lambda request, *parameters: response
+
+
+ROUTER = Router(
+    [
+        Route("GET", "/", named("root")),
+        Route("GET", "/v1", named("all")),
+        Route("GET", "/v1/{account}", named("one")),
+        Route("DELETE", "/v1/{account}", named("delete")),
+        Route("PUT", "/v1/{account}/{queue}", named("put")),
+        Route("GET", "/v1/special", named("special")),
+    ]
+)
+
+
+def found(method, path):
+    handler, parameters = ROUTER.find(method, path)
+    return handler(None, *parameters).body.decode(), parameters
+
+
+def refused(method, path):
+    with pytest.raises(HttpError) as caught:
+        ROUTER.find(method, path)
+    return caught.value
+
+
+def test_a_path_without_parameters():
+    assert found(b"GET", b"/") == ("root", [])
+    assert found(b"GET", b"/v1") == ("all", [])
+
+
+def test_path_parameters_in_their_order():
+    assert found(b"PUT", b"/v1/a/b") == ("put", ["a", "b"])
+
+
+def test_a_fixed_segment_wins_over_a_parameter():
+    assert found(b"GET", b"/v1/special") == ("special", [])
+
+
+def test_head_is_where_get_is():
+    assert found(b"HEAD", b"/v1/a") == ("one", ["a"])
+
+
+def test_options_say_what_is_allowed():
+    handler, parameters = ROUTER.find(b"OPTIONS", b"/v1/a")
+    response = handler(None, *parameters)
+    assert response.status == 204
+    assert response.headers == ((b"Allow", b"DELETE, GET, HEAD, OPTIONS"),)
+
+
+def test_options_of_the_whole_server():
+    handler, _ = ROUTER.find(b"OPTIONS", b"*")
+    assert handler(None).headers == ((b"Allow", b"DELETE, GET, HEAD, OPTIONS, PUT"),)
+
+
+def test_another_method_on_a_known_path_is_405_with_allow():
+    error = refused(b"POST", b"/v1/a")
+    assert (error.status, error.code) == (405, "method-not-allowed")
+    assert error.headers == ((b"Allow", b"DELETE, GET, HEAD, OPTIONS"),)
+
+
+@pytest.mark.parametrize("path", [b"/v2", b"/v1/", b"/v1//b", b"/v1/a/", b"/v1/a/b/c", b"//", b"/V1"])
+def test_an_unknown_path_is_404(path):
+    assert refused(b"GET", path).status == 404
+
+
+def test_a_path_is_decoded_once_and_after_it_was_split():
+    assert found(b"GET", b"/v1/a%2Fb") == ("one", ["a/b"])
+    assert found(b"GET", b"/v1/a%252Fb") == ("one", ["a%2Fb"])
+    assert found(b"GET", b"/v1/%C3%A9+") == ("one", ["é+"])
+    assert found(b"GET", b"/%76%31") == ("all", [])
+
+
+@pytest.mark.parametrize("segment", [b"%", b"%4", b"%zz", b"%ff", b"%c0%af", b"a%", b"%+1", b"% 1"])
+def test_a_broken_percent_encoding_is_400(segment):
+    error = refused(b"GET", b"/v1/" + segment)
+    assert (error.status, error.code) == (400, "bad-encoding")
+
+
+def test_two_routes_for_the_same_clash():
+    with pytest.raises(RouteClash, match="two routes for GET /a"):
+        Router([Route("GET", "/a", named("1")), Route("GET", "/a", named("2"))])
