@@ -11,10 +11,10 @@ PYTHON_FREETHREADED ?= $(shell command -v python3.14t || command -v python3.13t 
 
 UV := $(shell command -v uv)
 ifneq ($(UV),)
-MAKE_VENV = uv venv -q --clear --python "$(1)" "$(2)"
+MAKE_VENV = uv venv -q --python "$(PYTHON)" "$(VENV)"
 INSTALL = uv pip install -q --python $(BIN)/python
 else
-MAKE_VENV = "$(1)" -m venv --clear "$(2)"
+MAKE_VENV = "$(PYTHON)" -m venv "$(VENV)"
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
@@ -53,7 +53,7 @@ clean: ## remove what make made
 	rm -rf .venv .venv-freethreaded .mypy_cache .pytest_cache .ruff_cache build dist
 
 $(VENV)/.installed: pyproject.toml
-	@$(call MAKE_VENV,$(PYTHON),$(VENV))
+	@test -x $(BIN)/python || $(MAKE_VENV)
 	@$(INSTALL) -e .
 	@touch $@
 

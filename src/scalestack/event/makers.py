@@ -12,7 +12,7 @@ LoopMaker: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 GROUP = "scalestack.loops"
 
 
-class UnknownLoop(Exception):
+class UnknownLoop(ValueError):
     """No loop maker has this name."""
 
 
@@ -42,4 +42,4 @@ def loop_maker(name: str) -> LoopMaker:
             maker: LoopMaker = entry.load()
             return maker
     known = ", ".join(["auto", *_OWN, *sorted(entry.name for entry in others)])
-    raise UnknownLoop(f"event.loop is '{name}'; known are {known}")
+    raise UnknownLoop(f"there is no loop '{name}'; known are {known}")

@@ -28,6 +28,9 @@ class EventConfig:
     threads: Annotated[int, Between(0, 1024)] = 0  # loops, one thread each; 0: as many as the build can use
     loop: str = "auto"  # auto, uvloop, asyncio, or an entry point of the group scalestack.loops
 
+    def __post_init__(self) -> None:
+        loop_maker(self.loop)
+
 
 class EventModule(Module[EventConfig]):
     """Provides `Loops`: threads with one event loop each."""

@@ -1,0 +1,55 @@
+"""Servers in processes of their own, and what they cost. Knows no workload."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that is ready."""
+
+    url: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """What it has used so far of all processors, in user and system time."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def memory(self) -> int:
+        """Its resident memory in bytes."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def running(arguments: Sequence[str], cpu: int | None = None) -> Iterator[Running]:
+    """Run `python -m …` until the block ends. It has to print one line with its URL when it is ready."""
+    process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        if cpu is not None:
+            os.sched_setaffinity(process.pid, {cpu})
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"http://\S+?:\d+", line)
+        if not found:
+            raise RuntimeError(f"{' '.join(arguments)} did not get ready: {line!r}")
+        yield Running(found[0], process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def leveret(*options: str) -> list[str]:
+    """The arguments for a server with the memory store on a free port."""
+    return ["leveret", "serve", "--port", "0", "--store", "memory://", *options]

@@ -1,0 +1,98 @@
+"""A small HTTP service on Scale Stack: notes that are kept while it runs, for those who know the token.
+
+python examples/notes.py http.port=8090 notes.token=secret
+curl -H 'Authorization: Bearer secret' -X PUT -d 'buy milk' http://127.0.0.1:8090/notes/shopping
+curl -H 'Authorization: Bearer secret' http://127.0.0.1:8090/notes/shopping
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import structlog
+
+from scalestack.config import Between, Settings, parse_assignment
+from scalestack.event.module import EventModule
+from scalestack.http.message import Request, Response
+from scalestack.http.module import HttpModule
+from scalestack.http.problem import HttpError
+from scalestack.http.router import Route
+from scalestack.http.server import HttpServer
+from scalestack.kernel import Kernel
+from scalestack.log import Log
+from scalestack.log.module import LogModule
+from scalestack.module import Module, Needs
+from scalestack.net.module import NetModule
+from scalestack.run import run
+
+log = structlog.get_logger("notes")
+
+
+@dataclass(frozen=True)
+class NotesConfig:
+    token: str = ""  # what a client must show; empty: nothing
+    most: Annotated[int, Between(1, None)] = 100  # notes that are kept
+
+
+class NotesModule(Module[NotesConfig]):
+    """Mounts its routes on the HTTP server that the kernel hands to it."""
+
+    name = "notes"
+    Config = NotesConfig
+    depends = (HttpServer, Log)
+
+    def __init__(self, config: NotesConfig, needs: Needs) -> None:
+        super().__init__(config, needs)
+        self._notes: dict[str, bytes] = {}
+        self._http = needs[HttpServer]
+        self._routes = [Route("GET", "/notes/{name}", self.get), Route("PUT", "/notes/{name}", self.put)]
+
+    def start(self) -> None:
+        self._http.mount(self._routes)
+
+    def stop(self) -> None:
+        self._http.unmount(self._routes)
+
+    def get(self, request: Request, name: str) -> Response:
+        self._authenticate(request)
+        if name not in self._notes:
+            raise HttpError(404, "no-such-note", f"there is no note '{name}'; PUT one here to make it")
+        return Response(200, self._notes[name], b"text/plain; charset=utf-8")
+
+    def put(self, request: Request, name: str) -> Response:
+        self._authenticate(request)
+        if name not in self._notes and len(self._notes) >= self.config.most:
+            raise HttpError(507, "full", f"there are {self.config.most} notes, and no more are kept")
+        self._notes[name] = request.body
+        log.info("a note was written", name=name, size=len(request.body))
+        return Response(204)
+
+    def _authenticate(self, request: Request) -> None:
+        shown = request.header(b"authorization") or b""
+        if self.config.token and not hmac.compare_digest(shown, b"Bearer " + self.config.token.encode()):
+            ask = ((b"WWW-Authenticate", b"Bearer"),)
+            raise HttpError(401, "unauthorized", "show the token: 'Authorization: Bearer …'", ask)
+
+
+def main() -> None:
+    modules = {module.name: module for module in (LogModule, EventModule, NetModule, HttpModule, NotesModule)}
+    sections = {name: module.Config for name, module in modules.items()}
+    overrides = [parse_assignment(text, origin="the command line") for text in sys.argv[1:]]
+    settings = Settings.load(sections, file=None, environ=os.environ, prefix="NOTES", overrides=overrides)
+    kernel = Kernel(modules, lambda name, _: settings.section(name))
+
+    def start() -> None:
+        kernel.load("notes")
+        server = kernel.get(HttpServer)
+        server.listen()
+        print(f"notes is ready on {server.urls[0]}", flush=True)
+
+    run(start, stop=lambda: kernel.shutdown(5), reload=kernel.reload)
+
+
+if __name__ == "__main__":
+    main()

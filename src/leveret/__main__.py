@@ -1,0 +1,5 @@
+"""`python -m leveret` is `leveret`."""
+
+from leveret.cli import main
+
+main()

@@ -1,0 +1,40 @@
+"""`leveret config`: what is in force, and where each value comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from leveret.cli.main import cli, configured, make_server
+
+
+@cli.command()
+@configured
+def config(**options: Any) -> None:
+    """Print all settings that are in force, as TOML, each with where it comes from.
+
+    \b
+    Examples:
+      leveret config
+      LEVERET_HTTP__PORT=9000 leveret config | grep port
+    """
+    section = ""
+    for setting in make_server(**options).settings.effective():
+        module, _, key = setting.key.rpartition(".")
+        if module != section:
+            click.echo(f"{chr(10) if section else ''}[{module}]")
+            section = module
+        click.echo(f"{f'{key} = {_toml(setting.value)}':<40}  # {setting.origin}")
+
+
+def _toml(value: object) -> str:
+    """A setting's value as TOML spells it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

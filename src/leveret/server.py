@@ -1,0 +1,107 @@
+"""The composition root: which modules make a Leveret server. The only place that chooses a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from leveret.modules import MemoryModule, QueueModule, RestModule
+from scalestack.config import Between, ConfigError, Override, Settings
+from scalestack.event.module import EventModule
+from scalestack.http.module import HttpConfig, HttpModule
+from scalestack.http.server import HttpServer
+from scalestack.kernel import Kernel, ModuleStatus, discover
+from scalestack.log.module import LogModule
+from scalestack.module import Module
+from scalestack.net.address import Address, is_loopback
+from scalestack.net.module import NetModule
+
+PREFIX: Final = "LEVERET"  # of environment variables
+
+_OWN: Final[tuple[type[Module[Any]], ...]] = (
+    LogModule,
+    EventModule,
+    NetModule,
+    HttpModule,
+    MemoryModule,
+    QueueModule,
+    RestModule,
+)
+_STORES: Final = {"memory": MemoryModule.name}  # by the scheme of a store's URL
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    store: str = "memory://"  # URL of the store; memory:// keeps messages until the process ends
+    insecure: bool = False  # listen beyond loopback although nobody is asked who they are
+    grace: Annotated[float, Between(0, 3600)] = 10.0  # seconds that requests under way have to end at a stop
+
+
+class Server:
+    """A whole server in this process: configured, then started, then stopped."""
+
+    def __init__(
+        self, file: Path | None = None, environ: Mapping[str, str] | None = None, overrides: Sequence[Override] = ()
+    ) -> None:
+        """Reads the configuration; `ConfigError` for what is wrong in it. Starts nothing."""
+        self.modules = available_modules()
+        sections: dict[str, type[Any]] = {"server": ServerConfig}
+        sections.update((name, module.Config) for name, module in self.modules.items())
+        self.settings = Settings.load(sections, file=file, environ=environ or {}, prefix=PREFIX, overrides=overrides)
+        self.config: ServerConfig = self.settings.section("server")
+        self._wanted = ("log", _store_module(self.config.store), "rest")
+        self.kernel = Kernel(self.modules, lambda name, _: self.settings.section(name))
+        self.addresses: list[Address] = []
+
+    def start(self) -> list[Address]:
+        """Load all modules and listen; answers the addresses. What fails is undone, and raised as one clear error."""
+        self._refuse_to_be_open()
+        try:
+            for name in self._wanted:
+                self.kernel.load(name)
+            self.addresses = self.kernel.get(HttpServer).listen()
+        except BaseException:
+            self.kernel.shutdown(0)
+            raise
+        return self.addresses
+
+    def reload(self) -> None:
+        """Read certificates again."""
+        self.kernel.reload()
+
+    def stop(self) -> None:
+        """Drain, and end: blocks until all is done, a little longer than the grace time at most."""
+        self.kernel.shutdown(self.config.grace)
+
+    def plan(self) -> list[ModuleStatus]:
+        """All modules, those first that `start` would load, in their order."""
+        return self.kernel.preview(self._wanted)
+
+    @property
+    def urls(self) -> list[str]:
+        """What a client is to be given."""
+        return self.kernel.get(HttpServer).urls
+
+    def _refuse_to_be_open(self) -> None:
+        http: HttpConfig = self.settings.section("http")
+        if not self.config.insecure and not is_loopback(http.host):
+            raise ConfigError(
+                f"http.host is '{http.host}', which others can reach, and nobody would be asked who they are; "
+                "give --insecure to allow that, or listen on 127.0.0.1"
+            )
+
+
+def available_modules() -> dict[str, type[Module[Any]]]:
+    """Our own modules and those that other packages ship, by name."""
+    own = {module.name: module for module in _OWN}
+    return own | discover(taken=own)
+
+
+def _store_module(url: str) -> str:
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme not in _STORES:
+        known = ", ".join(f"{name}://" for name in _STORES)
+        raise ConfigError(f"server.store is '{url}'; known are {known}")
+    return _STORES[scheme]

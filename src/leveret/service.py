@@ -1,0 +1,191 @@
+"""The queue service: what every front end calls, and all that it calls. Knows no protocol and no concrete store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import structlog
+
+from leveret.model import MAX_SECONDS, Change, Draft, Filters, Message, Page, Put
+from leveret.store.base import Store
+from leveret.waiters import Interest, Look, Waiters
+from scalestack.clock import Clock
+from scalestack.config import Between
+from scalestack.event.loops import LoopThread
+from scalestack.event.pending import Answer, Pending, then
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("leveret.service")
+
+_SWEEP_PAUSE = 1.0  # seconds between sweeps: they free space only, so that what is due together is freed together
+
+
+@dataclass(frozen=True)
+class QueueConfig:
+    default_ttl: Annotated[int, Between(0, MAX_SECONDS)] = 600  # seconds that a message lives; 0: for ever
+    default_hide: Annotated[int, Between(0, MAX_SECONDS)] = 0  # seconds until a new message is visible
+
+
+class QueueService:
+    """Accounts, queues and messages, over one store. Every call may be made from any thread.
+
+    A call with `wait` (seconds) is parked where nothing matches now, and may only be made on a loop thread.
+    Names must have passed `check_name`.
+    """
+
+    def __init__(self, store: Store, clock: Clock, config: QueueConfig, housekeeper: LoopThread) -> None:
+        self.clock = clock
+        self.config = config
+        self._store = store
+        self._waiters = Waiters(clock)
+        self._housekeeper = housekeeper  # the loop on which the store's sweeps are timed
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        self._sweep_at = 0.0
+
+    def start(self) -> None:
+        self._store.open(self, self.clock())
+
+    def drain(self) -> None:
+        """Answer all that wait, and let nothing wait any more."""
+        self._waiters.drain()
+
+    @property
+    def parked(self) -> int:
+        """How many polls wait."""
+        return len(self._waiters)
+
+    # Accounts and queues.
+
+    def list_accounts(self, page: Page) -> Answer[list[str]]:
+        return self._store.list_accounts(page, self.clock())
+
+    def delete_accounts(self, page: Page) -> Answer[list[str]]:
+        return self._store.delete_accounts(page, self.clock())
+
+    def list_queues(self, account: str, page: Page) -> Answer[list[str]]:
+        return self._store.list_queues(account, page, self.clock())
+
+    def delete_queues(self, account: str, page: Page) -> Answer[list[str]]:
+        return self._store.delete_queues(account, page, self.clock())
+
+    # One message, by its id.
+
+    def put(
+        self, account: str, queue: str, id: str, body: bytes, ttl: int | None = None, hide: int | None = None
+    ) -> Answer[Put]:
+        """Store a message; `ttl` and `hide` in seconds from now, None for the default."""
+        config = self.config
+        draft = Draft(
+            id, body, config.default_ttl if ttl is None else ttl, config.default_hide if hide is None else hide
+        )
+        return then(self._store.put(account, queue, (draft,), self.clock()), _only)
+
+    def get(self, account: str, queue: str, id: str) -> Answer[Message | None]:
+        return then(self._store.get(account, queue, (id,), self.clock()), _only)
+
+    def update(self, account: str, queue: str, id: str, change: Change) -> Answer[Message | None]:
+        """Change a message; answers it as it is after that."""
+        return then(self._store.update(account, queue, (id,), change, self.clock()), _only)
+
+    def delete(self, account: str, queue: str, id: str) -> Answer[Message | None]:
+        """Delete a message; answers it as it was."""
+        return then(self._store.delete(account, queue, (id,), self.clock()), _only)
+
+    # The messages of a queue that match; an empty list where none do, after `wait`.
+
+    def select(self, account: str, queue: str, filters: Filters, wait: int = 0) -> Answer[list[Message]]:
+        def look() -> Answer[list[Message]]:
+            return self._store.select(account, queue, filters, self.clock())
+
+        return self._poll(account, queue, filters, wait, look, consumes=False)
+
+    def update_matching(
+        self, account: str, queue: str, filters: Filters, change: Change, wait: int = 0
+    ) -> Answer[list[Message]]:
+        """Change what matches; with a limit and a hide this is a worker's claim."""
+
+        def look() -> Answer[list[Message]]:
+            return self._store.update_matching(account, queue, filters, change, self.clock())
+
+        return self._poll(account, queue, filters, wait, look, consumes=True)
+
+    def delete_matching(self, account: str, queue: str, filters: Filters, wait: int = 0) -> Answer[list[Message]]:
+        """Delete what matches; with a limit this is a pop."""
+
+        def look() -> Answer[list[Message]]:
+            return self._store.delete_matching(account, queue, filters, self.clock())
+
+        return self._poll(account, queue, filters, wait, look, consumes=True)
+
+    def _poll(
+        self,
+        account: str,
+        queue: str,
+        filters: Filters,
+        wait: int,
+        look: Callable[[], Answer[list[Message]]],
+        consumes: bool,
+    ) -> Answer[list[Message]]:
+        first = look()
+        if not wait:
+            return first
+
+        def judged(found: list[Message]) -> Answer[Look[list[Message]]]:
+            if found:
+                return Look(found, empty=False, more=len(found) == filters.limit)
+            next_visible = self._store.next_visible(account, queue, filters, self.clock())
+            return then(next_visible, lambda at: Look(found, empty=True, next_at=at))
+
+        interest: Interest[list[Message]] = Interest(
+            look=lambda: then(look(), judged),
+            nothing=[],
+            consumes=consumes,
+            sees_hidden=filters.match_hidden,
+            narrow=filters.marker is not None,
+        )
+        return then(first, lambda found: found or self._waiters.park((account, queue), wait, interest))
+
+    # What the store says, from any thread.
+
+    def visible(self, account: str, queue: str, at: float) -> None:
+        self._waiters.signal((account, queue), at)
+
+    def due(self, at: float) -> None:
+        self._housekeeper.post(self._plan_sweep, at)
+
+    def _plan_sweep(self, at: float) -> None:
+        """Sweep at wall time `at`, or a little later."""
+        if self._sweep_timer is not None:
+            if self._sweep_at <= at:
+                return
+            self._sweep_timer.cancel()
+        self._sweep_at = at
+        self._sweep_timer = self._housekeeper.later(max(_SWEEP_PAUSE, at - self.clock()), self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweep_timer = None
+        now = self.clock()
+        swept = self._store.sweep(now)
+        if isinstance(swept, Pending):
+            swept.listen(lambda due, error: self._swept(now, due, error))
+        else:
+            self._swept(now, swept, None)
+
+    def _swept(self, now: float, due: float | None, error: BaseException | None) -> None:
+        if error is not None:
+            _log.error("freeing the space of expired messages failed", exc_info=error)
+            self._plan_sweep(now)
+        elif due is None:
+            return
+        elif due <= now:
+            self._housekeeper.post(self._sweep)  # after what else waits for this loop
+        else:
+            self._plan_sweep(due)
+
+
+def _only(answers: list[T]) -> T:
+    return answers[0]

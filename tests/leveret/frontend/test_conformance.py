@@ -1,0 +1,16 @@
+"""The store conformance suite once more, through HTTP: with one loop thread, and with four."""
+
+import pytest
+
+from leveret.store.memory import MemoryStore
+from support.conformance import StoreConformance
+from support.queues import HttpSubject, serving_queues
+
+
+class TestMemoryStoreOverHttp(StoreConformance):
+    @pytest.fixture(params=[1, 4], ids=["1 loop", "4 loops"])
+    def subject(self, request):
+        with serving_queues(MemoryStore(), threads=request.param) as queues:
+            subject = HttpSubject(queues, connections=request.param)
+            yield subject
+            subject.close()
