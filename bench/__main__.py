@@ -1,4 +1,7 @@
-"""`make bench`: the service as a fraction of the ceiling, in one run."""
+"""`make bench`: the service as a fraction of the ceiling, in one run.
+
+The ceiling is what a server that does nothing makes of the same PUT requests, from the same load.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ def measure(rounds: int, seconds: int, connections: int, options: list[str]) -> 
 
     for _ in range(rounds):
         with servers.running(["bench.ceiling"], server_cpu) as server:
-            load("ceiling", server, "/", "", seconds)
+            load("ceiling", server, "/", PUT, seconds)
         with servers.running(servers.leveret("--set", "event.threads=1", *options), server_cpu) as server:
             queue = "/v1.0/account/queue"
             load("PUT", server, queue, PUT, 2 * seconds)
@@ -77,7 +80,7 @@ def measure(rounds: int, seconds: int, connections: int, options: list[str]) -> 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="per workload and round; PUT twice as long")
     parser.add_argument("--connections", type=int, default=64)

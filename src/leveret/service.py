@@ -39,9 +39,11 @@ class QueueService:
 
     def __init__(self, store: Store, clock: Clock, config: QueueConfig, housekeeper: LoopThread) -> None:
         self.clock = clock
-        self.config = config
+        self._default_ttl = config.default_ttl
+        self._default_hide = config.default_hide
         self._store = store
         self._waiters = Waiters(clock)
+        self._parked = self._waiters.queues
         self._housekeeper = housekeeper  # the loop on which the store's sweeps are timed
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._sweep_at = 0.0
@@ -78,14 +80,16 @@ class QueueService:
         self, account: str, queue: str, id: str, body: bytes, ttl: int | None = None, hide: int | None = None
     ) -> Answer[Put]:
         """Store a message; `ttl` and `hide` in seconds from now, None for the default."""
-        config = self.config
-        draft = Draft(
-            id, body, config.default_ttl if ttl is None else ttl, config.default_hide if hide is None else hide
-        )
-        return then(self._store.put(account, queue, (draft,), self.clock()), _only)
+        if ttl is None:
+            ttl = self._default_ttl
+        if hide is None:
+            hide = self._default_hide
+        done = self._store.put(account, queue, (Draft(id, body, ttl, hide),), self.clock())
+        return done.then(_only) if isinstance(done, Pending) else done[0]
 
     def get(self, account: str, queue: str, id: str) -> Answer[Message | None]:
-        return then(self._store.get(account, queue, (id,), self.clock()), _only)
+        found = self._store.get(account, queue, (id,), self.clock())
+        return found.then(_only) if isinstance(found, Pending) else found[0]
 
     def update(self, account: str, queue: str, id: str, change: Change) -> Answer[Message | None]:
         """Change a message; answers it as it is after that."""
@@ -93,11 +97,15 @@ class QueueService:
 
     def delete(self, account: str, queue: str, id: str) -> Answer[Message | None]:
         """Delete a message; answers it as it was."""
-        return then(self._store.delete(account, queue, (id,), self.clock()), _only)
+        deleted = self._store.delete(account, queue, (id,), self.clock())
+        return deleted.then(_only) if isinstance(deleted, Pending) else deleted[0]
 
     # The messages of a queue that match; an empty list where none do, after `wait`.
 
     def select(self, account: str, queue: str, filters: Filters, wait: int = 0) -> Answer[list[Message]]:
+        if not wait:
+            return self._store.select(account, queue, filters, self.clock())
+
         def look() -> Answer[list[Message]]:
             return self._store.select(account, queue, filters, self.clock())
 
@@ -108,6 +116,9 @@ class QueueService:
     ) -> Answer[list[Message]]:
         """Change what matches; with a limit and a hide this is a worker's claim."""
 
+        if not wait:
+            return self._store.update_matching(account, queue, filters, change, self.clock())
+
         def look() -> Answer[list[Message]]:
             return self._store.update_matching(account, queue, filters, change, self.clock())
 
@@ -115,6 +126,9 @@ class QueueService:
 
     def delete_matching(self, account: str, queue: str, filters: Filters, wait: int = 0) -> Answer[list[Message]]:
         """Delete what matches; with a limit this is a pop."""
+
+        if not wait:
+            return self._store.delete_matching(account, queue, filters, self.clock())
 
         def look() -> Answer[list[Message]]:
             return self._store.delete_matching(account, queue, filters, self.clock())
@@ -130,10 +144,6 @@ class QueueService:
         look: Callable[[], Answer[list[Message]]],
         consumes: bool,
     ) -> Answer[list[Message]]:
-        first = look()
-        if not wait:
-            return first
-
         def judged(found: list[Message]) -> Answer[Look[list[Message]]]:
             if found:
                 return Look(found, empty=False, more=len(found) == filters.limit)
@@ -147,12 +157,13 @@ class QueueService:
             sees_hidden=filters.match_hidden,
             narrow=filters.marker is not None,
         )
-        return then(first, lambda found: found or self._waiters.park((account, queue), wait, interest))
+        return then(look(), lambda found: found or self._waiters.park((account, queue), wait, interest))
 
     # What the store says, from any thread.
 
     def visible(self, account: str, queue: str, at: float) -> None:
-        self._waiters.signal((account, queue), at)
+        if self._parked:
+            self._waiters.signal((account, queue), at)
 
     def due(self, at: float) -> None:
         self._housekeeper.post(self._plan_sweep, at)

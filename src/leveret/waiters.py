@@ -111,13 +111,13 @@ class Waiters:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._parked_lock = threading.Lock()  # guards what follows, and every _Parked
-        self._queues: dict[Key, _Parked] = {}
+        self.queues: dict[Key, _Parked] = {}  # to others, whether any poll is parked
         self._draining = False
 
     def __len__(self) -> int:
         """How many polls are parked."""
         with self._parked_lock:
-            return sum(parked.members for parked in self._queues.values())
+            return sum(parked.members for parked in self.queues.values())
 
     def park(self, key: Key, seconds: float, interest: Interest[T]) -> Pending[T]:
         """Wait until `interest` finds something in the queue, at most so many seconds. Called on a loop thread."""
@@ -125,9 +125,9 @@ class Waiters:
         if thread is None:
             raise RuntimeError("a poll can only be parked on a loop thread")
         with self._parked_lock:
-            parked = self._queues.get(key)
+            parked = self.queues.get(key)
             if parked is None:
-                parked = self._queues[key] = _Parked(key, thread)
+                parked = self.queues[key] = _Parked(key, thread)
             parked.members += 1
             draining = self._draining
         waiter = _Waiter(parked, thread, interest)
@@ -143,7 +143,7 @@ class Waiters:
 
         To be called after the change is made: a poll that looked before it is registered by now, and found here.
         """
-        parked = self._queues.get(key)
+        parked = self.queues.get(key)
         if parked is None:
             return
         if at <= self._clock():
@@ -158,7 +158,7 @@ class Waiters:
             self._draining = True
             waiters = [
                 waiter
-                for parked in self._queues.values()
+                for parked in self.queues.values()
                 for sleepers in (parked.readers, parked.watchers, parked.consumers)
                 for waiter in sleepers
             ]
@@ -314,7 +314,7 @@ class Waiters:
             parked.members -= 1
             last = not parked.members
             if last:
-                del self._queues[parked.key]
+                del self.queues[parked.key]
         if last and parked.due is not None:
             parked.thread.post(self._set_timer, parked)
         return before

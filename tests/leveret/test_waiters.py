@@ -285,7 +285,7 @@ def test_nothing_is_kept_of_polls_that_are_over(waiters, reader, consumer, settl
         poll.leave()
     settled()
     assert len(waiters) == 0
-    assert waiters._queues == {}
+    assert waiters.queues == {}
 
 
 def test_draining_answers_all_and_lets_none_wait_any_more(waiters, reader, consumer):

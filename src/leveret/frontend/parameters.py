@@ -22,7 +22,7 @@ class Detail(Enum):
     ALL = "all"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Accepted:
     """What a kind of request takes: its parameters, the details that it can give, and the one that it gives unasked."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from json.encoder import encode_basestring as quoted
 from typing import Final
 
@@ -23,31 +22,11 @@ def body_text(body: bytes) -> str:
         return f'{{"base64":"{base64.b64encode(body).decode()}"}}'
 
 
-def _id(message: Message, now: float) -> str:
-    return quoted(message.id)
+def _object(message: Message, now: float, with_body: bool) -> str:
+    attributes = f'{{"id":{quoted(message.id)},"ttl":{message.ttl(now)},"hide":{message.hide(now)}'
+    return f'{attributes},"body":{body_text(message.body)}}}' if with_body else attributes + "}"
 
 
-def _attributes(message: Message, now: float) -> str:
-    return f'{{"id":{quoted(message.id)},"ttl":{message.ttl(now)},"hide":{message.hide(now)}}}'
-
-
-def _body(message: Message, now: float) -> str:
-    return body_text(message.body)
-
-
-def _all(message: Message, now: float) -> str:
-    return (
-        f'{{"id":{quoted(message.id)},"ttl":{message.ttl(now)},"hide":{message.hide(now)},'
-        f'"body":{body_text(message.body)}}}'
-    )
-
-
-_SHAPES: Final[dict[Detail, Callable[[Message, float], str]]] = {
-    Detail.ID: _id,
-    Detail.ATTRIBUTES: _attributes,
-    Detail.BODY: _body,
-    Detail.ALL: _all,
-}
 NO_CONTENT: Final = Response(204)
 
 
@@ -55,9 +34,14 @@ def messages(found: list[Message], detail: Detail, now: float) -> Response:
     """The answer with the messages of a collection; `now` is what their remaining seconds are counted from."""
     if detail is Detail.NONE:
         return NO_CONTENT
-    shape = _SHAPES[detail]
-    text = ",".join([shape(message, now) for message in found])
-    return Response(200, f"[{text}]".encode(), JSON)
+    if detail is Detail.ALL or detail is Detail.ATTRIBUTES:
+        with_body = detail is Detail.ALL
+        texts = [_object(message, now, with_body) for message in found]
+    elif detail is Detail.BODY:
+        texts = [body_text(message.body) for message in found]
+    else:
+        texts = [quoted(message.id) for message in found]
+    return Response(200, f"[{','.join(texts)}]".encode(), JSON)
 
 
 def message(found: Message, detail: Detail, now: float) -> Response:
@@ -68,7 +52,7 @@ def message(found: Message, detail: Detail, now: float) -> Response:
         return Response(200, found.body, BYTES)
     if detail is Detail.ID:
         return Response(200, found.id.encode(), BYTES)
-    return Response(200, _SHAPES[detail](found, now).encode(), JSON)
+    return Response(200, _object(found, now, detail is Detail.ALL).encode(), JSON)
 
 
 def names(found: list[str], detail: Detail) -> Response:

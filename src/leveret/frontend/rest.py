@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from leveret.frontend import parameters, render
@@ -20,7 +21,7 @@ T = TypeVar("T")
 VERSIONS: Final = ("v1.0", "v1.1")
 
 _ROOT: Final = Response(200, json.dumps(VERSIONS, separators=(",", ":")).encode(), render.JSON)
-_PUT: Final = {Put.CREATED: Response(201), Put.REPLACED: Response(204)}
+_CREATED: Final = Response(201)
 
 
 class Rest:
@@ -93,22 +94,22 @@ class Rest:
 
     def get_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         given = parse(request.query_string, parameters.GET_MESSAGE)
-        _check(account, queue, message)
+        _check_message(account, queue, message)
         return then(self._service.get(account, queue, message), self._message(given.detail))
 
     def put_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         given = parse(request.query_string, parameters.PUT_MESSAGE).change
-        _check(account, queue, message)
-        return then(self._service.put(account, queue, message, request.body, given.ttl, given.hide), _PUT.__getitem__)
+        _check_message(account, queue, message)
+        return then(self._service.put(account, queue, message, request.body, given.ttl, given.hide), _put)
 
     def update_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         given = parse(request.query_string, parameters.UPDATE_MESSAGE)
-        _check(account, queue, message)
+        _check_message(account, queue, message)
         return then(self._service.update(account, queue, message, given.change), self._message(given.detail))
 
     def delete_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         given = parse(request.query_string, parameters.DELETE_MESSAGE)
-        _check(account, queue, message)
+        _check_message(account, queue, message)
         return then(self._service.delete(account, queue, message), self._message(given.detail))
 
     # From the service's answers to responses.
@@ -130,6 +131,10 @@ class Rest:
         return respond
 
 
+def _put(done: Put) -> Response:
+    return _CREATED if done is Put.CREATED else render.NO_CONTENT
+
+
 def _names(detail: Detail, nothing: str) -> Callable[[list[str]], Response]:
     def respond(found: list[str]) -> Response:
         if not found:
@@ -139,12 +144,24 @@ def _names(detail: Detail, nothing: str) -> Callable[[list[str]], Response]:
     return respond
 
 
-_KINDS: Final = ("account", "queue", "message")
-
-
-def _check(*names: str) -> None:
+def _check_message(account: str, queue: str, message: str) -> None:
     try:
-        for kind, name in zip(_KINDS, names, strict=False):
-            check_name(kind, name)
+        _check_queue(account, queue)
+        check_name("message", message)
     except InvalidName as error:
         raise HttpError(400, "bad-name", str(error)) from error
+
+
+def _check(account: str, queue: str | None = None) -> None:
+    try:
+        _check_queue(account, queue)
+    except InvalidName as error:
+        raise HttpError(400, "bad-name", str(error)) from error
+
+
+# Most requests are for a few queues.
+@lru_cache(maxsize=4096)
+def _check_queue(account: str, queue: str | None) -> None:
+    check_name("account", account)
+    if queue is not None:
+        check_name("queue", queue)

@@ -161,9 +161,8 @@ class MemoryStore(Store):
         if found is not None:
             with found.lock:
                 records = found.records
-                if records.alive(now) and not found.gone:
+                if (now < records.alive_until or records.alive(now)) and not found.gone:
                     done = records.put(drafts, now)
-                    expires = records.expires_min
         if done is None or found is None:
             if not drafts:
                 return []
@@ -171,11 +170,10 @@ class MemoryStore(Store):
                 found = self._appear_locked(account, queue, now)
                 with found.lock:
                     done = found.records.put(drafts, now)
-                    expires = found.records.expires_min
-        if expires < found.due_at:
-            self._expect(found, expires)
         visible = self._signals.visible
         for draft in drafts:
+            if draft.ttl and now + draft.ttl < found.due_at:
+                self._expect(found, now + draft.ttl)
             visible(account, queue, now + draft.hide if draft.hide else now)
         return done
 

@@ -18,15 +18,15 @@ _UNKNOWN: Final = -NEVER
 class Records:
     """One queue's messages. A message that has expired at `now` is not there, swept or not."""
 
-    __slots__ = ("_alive_until", "_order", "_witness", "by_id")
+    __slots__ = ("_order", "_witness", "alive_until", "by_id")
 
     def __init__(self, next_sequence: int = 0) -> None:
         self.by_id: dict[str, Leaf] = {}  # all that take space, expired ones included; read by others, changed here
         self._order = Order(next_sequence)
-        # The message with the sequence `_witness` is there, and expires at `_alive_until`: one comparison then tells
-        # that the queue is not empty.
+        # The message with the sequence `_witness` is there, and expires at `alive_until`: one comparison then tells
+        # that the queue is not empty, and spares a call of `alive`.
         self._witness = BEGINNING
-        self._alive_until = _UNKNOWN
+        self.alive_until = _UNKNOWN
 
     @property
     def next_sequence(self) -> int:
@@ -39,14 +39,14 @@ class Records:
 
     def alive(self, now: float) -> bool:
         """Whether any message is there."""
-        if now < self._alive_until:
+        if now < self.alive_until:
             return True
         found = self._order.find(now, NEVER, 1)
         if not found:
             return False
         leaf, slot = found[0]
         self._witness = leaf.base + slot
-        self._alive_until = leaf.expires[slot]
+        self.alive_until = leaf.expires[slot]
         return True
 
     def put(self, drafts: Iterable[Draft], now: float) -> list[Put]:
@@ -67,9 +67,9 @@ class Records:
                 # It is not there any more, so the new one is not in its place.
                 self._remove(key, leaf, slot, now)
             index[key] = order.append(key, draft.body, now, expires, visible_at, draft.meta)
-            if expires >= self._alive_until:
+            if expires >= self.alive_until:
                 self._witness = order.next_sequence - 1
-                self._alive_until = expires
+                self.alive_until = expires
             done.append(Put.CREATED)
         return done
 
@@ -181,12 +181,12 @@ class Records:
     def _move(self, leaf: Leaf, slot: int, visible_at: float, expires: float) -> None:
         self._order.move(leaf, slot, visible_at, expires)
         if leaf.base + slot == self._witness:
-            self._alive_until = expires
+            self.alive_until = expires
 
     def _remove(self, key: str, leaf: Leaf, slot: int, now: float) -> None:
         del self.by_id[key]
         if leaf.base + slot == self._witness:
-            self._alive_until = _UNKNOWN
+            self.alive_until = _UNKNOWN
         self._order.remove(leaf, slot, now)
 
 

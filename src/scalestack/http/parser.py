@@ -2,6 +2,9 @@
 
 llhttp, in its strict mode, already refuses two lengths, a length beside chunked, bare CR and LF, folded lines, a space
 before a colon and signs in sizes (RFC 9112 sections 2.2, 3, 5, 6 and 7).
+
+Nearly every request is small, comes in one piece and has nothing unusual in its head. For those a few comparisons tell
+that no limit and no rule can be broken; all others are looked at closely.
 """
 
 from __future__ import annotations
@@ -24,13 +27,32 @@ class ParserLimits:
     max_body: int = 1 << 20  # bytes; more is 413
 
 
-# The headers that decide about framing and connections. Common spellings are found without lower-casing.
-_SPECIAL: Final = {
-    spelling: name
-    for name in (b"host", b"content-length", b"transfer-encoding", b"expect")
+_HOST: Final = 1
+_LENGTH: Final = 2
+_DECISIVE: Final = 3  # decides about framing, or needs an answer
+
+# Common spellings are found without lower-casing; 0 is for what means nothing to a parser.
+_KINDS: Final = {
+    spelling: kind
+    for name, kind in {
+        b"host": _HOST,
+        b"content-length": _LENGTH,
+        b"transfer-encoding": _DECISIVE,
+        b"expect": _DECISIVE,
+        b"accept": 0,
+        b"accept-encoding": 0,
+        b"authorization": 0,
+        b"connection": 0,
+        b"content-type": 0,
+        b"user-agent": 0,
+    }.items()
     for spelling in (name, name.title())
 }
 _SLICE: Final = 16 << 10  # bytes fed at a time: bounds what can pile up behind a request that must wait
+_HASH: Final = 0x23
+_SLASH: Final = 0x2F
+_SPACE: Final = 0x20
+_CR: Final = 0x0D
 
 
 class RequestParser:
@@ -44,80 +66,109 @@ class RequestParser:
         self, limits: ParserLimits, deliver: Callable[[Request], None], expects_body: Callable[[], None]
     ) -> None:
         self._limits = limits
+        self._small = min(limits.max_target, limits.max_head)  # no request of so few bytes breaks either
+        self._short = len(str(limits.max_body))  # no length of fewer digits breaks it
         self._deliver = deliver
         self._expects_body = expects_body
         self._parser = httptools.HttpRequestParser(self)
         self._error: HttpError | None = None
+        self._data = b""  # what is being fed, where it begins with a request
         self._head_fed = 0  # bytes of a head that is not complete, fed in earlier calls
-        self._fed = 0  # bytes of the call under way
+        self._body_fed = 0  # bytes from which a body was read in several calls, with its chunk sizes and trailers
         self._delivered = False  # a request was delivered in the call under way
         self._ended = False  # the last request said that it is the last
-        self._start()
-
-    def _start(self) -> None:
+        # Empty lines before a request, as far as half of one; None once the request has begun.
+        self._lead: bytes | None = b""
+        self.between = True  # no request has begun
+        self.in_body = False
+        self._method = b""
         self._url = b""
         self._headers: Headers = []
-        self._special: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
+        self._hosts = 0
+        self._decisive: list[tuple[bytes, bytes]] = []
+        self._body: bytes | None = None
+        self._parts: list[bytes] = []  # of a body that comes in several
         self._body_size = 0
-        self._body_fed = 0  # bytes from which the body was read: with its chunk sizes and trailers
         self._http10 = False
-        self._lead: bytes | None = b""  # empty lines before a request, as far as half of one; None once it has begun
-        self.in_body = False
 
     @property
     def in_head(self) -> bool:
         """Whether a request has begun whose head is not complete."""
-        return self._head_fed > 0
+        return not self.between and not self.in_body
+
+    def close(self) -> None:
+        """Let go of what would keep this alive: it and httptools' parser hold each other."""
+        self._ended = True
+        del self._parser
 
     def feed(self, data: bytes | memoryview) -> int:
         """Take some of `data`, and say how much: call again with the rest. `HttpError` for what can't be a request."""
-        if self._ended:
-            return len(data)  # a client that said "close" and goes on is not listened to (RFC 9112 section 9.6)
-        if len(data) > _SLICE:
+        size = len(data)
+        if size > _SLICE:
             data = memoryview(data)[:_SLICE]
+            size = _SLICE
+        if not self.between or data[0] <= _SPACE or self._ended:
+            return self._feed_closely(data, size)
+        self._data = data if type(data) is bytes else b""
+        self._delivered = False
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
+            self._recover(problem, data)
+        if not self.between or data[-1] == _CR:  # type: ignore[redundant-expr]  # what was called has changed it
+            self._count(data, size)
+        return size
+
+    def _feed_closely(self, data: bytes | memoryview, size: int) -> int:
+        """As `feed`, in the midst of a request, or before it where empty lines may be."""
+        if self._ended:
+            return size  # a client that said "close" and goes on is not listened to (RFC 9112 section 9.6)
         lead = self._lead
         if lead is not None and not self.in_body:
             self._lead = _after_empty_lines(lead, bytes(data)) if lead or data[0] in b"\r\n" else None
-        self._fed = size = len(data)
+        self.between = False
+        self._data = b""
         self._delivered = False
         try:
-            self._feed(data)
-        except httptools.HttpParserError as error:
-            if not self._ended:
-                raise self._error or _refusal(error) from error
-        if self._delivered and data[-1] == 13:
-            self._lead = None  # a body's last byte, or the half of an empty line: it can't be told
-        if not self._delivered or self._url or self.in_body:
-            self._count(size)
-        else:
-            self._head_fed = 0
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
+            self._recover(problem, data)
+        self._count(data, size)
         return size
 
-    def _count(self, size: int) -> None:
-        """Hold what is not complete yet to its limits."""
-        if self.in_body:
+    def _recover(self, problem: Exception, data: bytes | memoryview) -> None:
+        if isinstance(problem, httptools.HttpParserUpgrade):
+            # An upgrade may be ignored (RFC 9110 section 7.8), and what follows is the next request.
+            rest = data[problem.args[0] :]
+            if rest and not self._ended:
+                try:
+                    self._parser.feed_data(rest)
+                except (httptools.HttpParserError, httptools.HttpParserUpgrade) as next_problem:
+                    self._recover(next_problem, rest)
+        elif not self._ended:
+            raise self._error or _refusal(problem) from problem
+
+    def _count(self, data: bytes | memoryview, size: int) -> None:
+        """Hold a request that is not complete yet to its limits."""
+        if self.between:
+            if data[-1] == _CR:
+                self._lead = None  # a body's last byte, or the half of an empty line: it can't be told
+        elif self.in_body:
             self._head_fed = 0
             self._body_fed += size
             # Chunks of one byte take six; what is beyond that is trailers, which nobody asked for.
             if self._body_fed - 8 * self._body_size > self._limits.max_head + _SLICE:
                 raise HttpError(431, "headers-too-large", "chunk sizes and trailers take too much beside the body")
+        elif self._delivered:
+            # How much of this call belongs to the head that has begun is not known: it counts as one byte.
+            self._lead = None
+            self._head_fed = 1
         else:
-            if self._delivered:
+            if self._lead == b"" and data[0] > _SPACE:
                 self._lead = None
-            # How much of a call that also ended a request belongs to this head is not known: it counts as one byte.
-            self._head_fed += 1 if self._delivered else size
+            self._head_fed += size
             if self._head_fed > self._limits.max_head:
                 raise self._too_large()
-
-    def _feed(self, data: bytes | memoryview) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # An upgrade may be ignored (RFC 9110 section 7.8), and what follows is the next request.
-            rest = data[upgrade.args[0] :]
-            if rest and not self._ended:
-                self._feed(rest)
 
     def _too_large(self) -> HttpError:
         limits = self._limits
@@ -130,77 +181,109 @@ class RequestParser:
     # What httptools calls. An exception in one of these ends the parsing.
 
     def on_url(self, url: bytes) -> None:
+        self.between = False
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.in_body:
             return  # a trailer must not pass for a header (RFC 9110 section 6.5.1)
         self._headers.append((name, value))
-        special = _SPECIAL.get(name) or _SPECIAL.get(name.lower())
-        if special is not None:
-            self._special.append((special, value))
+        kind = _KINDS.get(name)
+        if kind is None:
+            kind = _KINDS.get(name.lower(), 0)
+        if kind == _HOST:
+            self._hosts += 1
+        elif kind == _DECISIVE or (kind == _LENGTH and len(value) >= self._short):
+            self._decisive.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        try:
-            self._check_head()
-        except HttpError as error:
-            self._error = error
-            raise
+        url = self._url
+        data = self._data
+        self._method = method = self._parser.get_method()
+        if not (
+            self._hosts == 1
+            and len(data) <= self._small
+            and data.startswith(b" HTTP/1.1\r\n", len(method) + 1 + len(url))
+            and not self._delivered
+            and url[0] == _SLASH
+            and _HASH not in url
+            and len(self._headers) <= self._limits.max_headers
+        ):
+            self._closely(self._check_head)
+        if self._decisive:
+            self._closely(self._check_decisive)
         self.in_body = True
+
+    def _closely(self, check: Callable[[], None]) -> None:
+        try:
+            check()
+        except HttpError as error:
+            self._error = error  # httptools wraps what is raised, so that it has to be kept
+            raise
 
     def on_body(self, part: bytes) -> None:
         self._body_size += len(part)
         if self._body_size > self._limits.max_body:
             self._error = self._body_too_large()
             raise self._error
-        self._body.append(part)
+        if self._body is None:
+            self._body = part
+        else:
+            self._parts.append(part)
 
     def on_message_complete(self) -> None:
         parser = self._parser
-        body = self._body
         keep_alive = parser.should_keep_alive()
-        request = Request(
-            parser.get_method(),
-            self._url,
-            self._headers,
-            (body[0] if len(body) == 1 else b"".join(body)) if body else b"",
-            keep_alive,
-            self._http10,
-        )
+        body = self._body
+        if body is None:
+            body = b""
+        else:
+            if self._parts:
+                body = b"".join([body, *self._parts])
+                self._parts = []
+            self._body = None
+            self._body_size = 0
+            self._body_fed = 0
+        request = Request(self._method, self._url, self._headers, body, keep_alive, self._http10)
+        self._url = b""
+        self._headers = []
+        self._hosts = 0
+        self._http10 = False
+        if self._decisive:
+            self._decisive = []
+        self._head_fed = 0
+        self._lead = b""
         self._ended = not keep_alive
         self._delivered = True
-        self._start()
+        self.between = True
+        self.in_body = False
         self._deliver(request)
 
     def _check_head(self) -> None:
         limits = self._limits
-        if len(self._url) > limits.max_target:
+        url = self._url
+        if len(url) > limits.max_target:
             raise self._too_large()
         if len(self._headers) > limits.max_headers:
             raise HttpError(431, "too-many-headers", f"a request may have {limits.max_headers} headers")
-        if self._head_fed + self._fed > limits.max_head:
-            size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
-            if size > limits.max_head:
-                raise self._too_large()
+        size = len(url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
+        if size > limits.max_head:
+            raise self._too_large()
         version = self._parser.get_http_version()
-        if version != "1.1":
-            if version != "1.0":
-                raise HttpError(505, "http-version", f"HTTP/{version} is not spoken here; HTTP/1.1 and HTTP/1.0 are")
+        if version == "1.0":
             self._http10 = True
-        url = self._url
-        if url[0] != 47:  # "/"
-            self._url = _path_of(url, self._parser.get_method())
-        if b"#" in url:
+        elif version != "1.1":
+            raise HttpError(505, "http-version", f"HTTP/{version} is not spoken here; HTTP/1.1 and HTTP/1.0 are")
+        if self._hosts != 1 and (self._hosts or not self._http10):
+            raise HttpError(400, "bad-host", f"a request must have one Host header; this has {self._hosts or 'none'}")
+        if _HASH in url:
             raise HttpError(400, "bad-request", "the request target has a '#', which is never sent")
-        self._check_special()
+        if url[0] != _SLASH:
+            self._url = _path_of(url, self._method)
 
-    def _check_special(self) -> None:
-        hosts = 0
-        expected = False
-        for name, value in self._special:
-            if name == b"host":
-                hosts += 1
-            elif name == b"content-length":
+    def _check_decisive(self) -> None:
+        for name, value in self._decisive:
+            if name == b"content-length":
                 if int(value) > self._limits.max_body:
                     raise self._body_too_large()
             elif name == b"transfer-encoding":
@@ -208,13 +291,9 @@ class RequestParser:
                     raise HttpError(400, "bad-framing", "HTTP/1.0 has no Transfer-Encoding")
                 if value.lower() != b"chunked":
                     raise HttpError(501, "transfer-coding", "the only transfer coding understood is chunked")
-            elif value.lower() == b"100-continue":
-                expected = not self._http10
-            else:
+            elif value.lower() != b"100-continue":
                 raise HttpError(417, "expectation", "the only expectation understood is 100-continue")
-        if hosts != 1 and (hosts or not self._http10):
-            raise HttpError(400, "bad-host", f"a request must have one Host header; this has {hosts or 'none'}")
-        if expected:
+        if not self._http10 and any(name == b"expect" for name, _ in self._decisive):
             self._expects_body()
 
     def _body_too_large(self) -> HttpError:
@@ -250,7 +329,7 @@ def _path_of(target: bytes, method: bytes) -> bytes:
     raise HttpError(400, "bad-target", "the request target must be a path that begins with '/'")
 
 
-def _refusal(error: httptools.HttpParserError) -> HttpError:
+def _refusal(error: Exception) -> HttpError:
     if isinstance(error, httptools.HttpParserInvalidMethodError):
         return HttpError(400, "bad-request", "the request does not begin with a method that HTTP knows")
     return HttpError(400, "bad-request", f"this is not a valid HTTP request: {error}")

@@ -48,6 +48,7 @@ class HttpConnection(Connection):
         super().__init__(thread)
         self._server = server
         self._timeouts = server.timeouts
+        self._idle_timeout = server.timeouts.idle
         self._access = server.access
         self._parser = RequestParser(server.parser_limits, self._on_request, self._on_expect)
         self._waiting: Pending[Response] | asyncio.Task[None] | None = None  # the answer under way
@@ -59,6 +60,7 @@ class HttpConnection(Connection):
         self._last = False  # no more requests are read
         self._eof = False  # the client sends no more
         self._draining = False
+        self._plain = server.access is None  # an answer that is ready is sent, and that is all
         self._in_head = False
         self._writable: asyncio.Future[None] | None = None  # set while the client reads too slowly
         self._began = 0.0  # of the request under way, for the access log
@@ -76,17 +78,25 @@ class HttpConnection(Connection):
             self._waiting = None
         if self._writable is not None:
             self._writable.cancel()
+        self._parser.close()
         super().connection_lost(exc)
 
     # Bytes come in.
 
     def data_received(self, data: bytes) -> None:
-        if self._last:
+        if self._waiting is not None or self._writable is not None or self._last:
+            if not self._last:
+                self._hold(data)
             return
-        if self._waiting is not None or self._writable is not None:
-            self._hold(data)
-        else:
-            self._take(data)
+        self._feeding = True
+        try:
+            taken = self._parser.feed(data)
+            if taken < len(data):
+                self._take(data, taken)
+        except HttpError as error:
+            self._refuse(error)
+        self._feeding = False
+        self._set_deadline()
 
     def eof_received(self) -> bool:
         """The client has sent its last byte. It may be gone, or still wait for answers."""
@@ -99,21 +109,13 @@ class HttpConnection(Connection):
         self._eof = True
         return self.transport.get_extra_info("sslcontext") is None  # TLS can't be closed by halves
 
-    def _take(self, data: bytes) -> None:
-        parser = self._parser
-        self._feeding = True
-        try:
-            taken = parser.feed(data)
-            while taken < len(data):
-                if self._waiting is not None or self._writable is not None:
-                    self._hold(data[taken:])
-                    break
-                taken += parser.feed(memoryview(data)[taken:])
-        except HttpError as error:
-            self._refuse(error)
-        finally:
-            self._feeding = False
-        self._set_deadline()
+    def _take(self, data: bytes, taken: int) -> None:
+        """Parse the rest of `data`, as far as requests can be answered."""
+        while taken < len(data):
+            if self._waiting is not None or self._writable is not None:
+                self._hold(data[taken:])
+                return
+            taken += self._parser.feed(memoryview(data)[taken:])
 
     def _hold(self, data: bytes) -> None:
         self._backlog.append(data)
@@ -125,27 +127,28 @@ class HttpConnection(Connection):
         """Say how long the client may take to do what is next."""
         if self._last:
             return
+        parser = self._parser
         if self._writable is not None:
             self.expect(self._timeouts.write)
         elif self._waiting is not None:
             self.expect(math.inf)
-        elif self._parser.in_body:
+        elif parser.between:
+            self._in_head = False
+            self.expect(self._idle_timeout)
+        elif parser.in_body:
             self._in_head = False
             self.expect(self._timeouts.body)
-        elif self._parser.in_head:
+        elif not self._in_head:
             # A head has a deadline as a whole: one that comes byte by byte must come soon.
-            if not self._in_head:
-                self._in_head = True
-                self.expect(self._timeouts.head)
-        else:
-            self._in_head = False
-            self.expect(self._timeouts.idle)
+            self._in_head = True
+            self.expect(self._timeouts.head)
 
     # Requests come out.
 
     def _on_request(self, request: Request) -> None:
-        self._owes_continue = False
-        if self._waiting is not None or self._behind or self._writable is not None:
+        if self._owes_continue:
+            self._owes_continue = False
+        if self._waiting is not None or self._writable is not None or self._behind:
             self._behind.append(request)
         elif not self._last:
             self._answer(request)
@@ -173,11 +176,15 @@ class HttpConnection(Connection):
         if self._access is not None:
             self._began = perf_counter()
         try:
-            answer = self._server.dispatch(request)
+            handler, parameters = self._server.router.find(request.method, request.path)
+            answer = handler(request, *parameters)
         except Exception as error:
             answer = self._failure(request, error)
         if type(answer) is Response:
-            self._send(request, answer)
+            if request.keep_alive and self._plain and answer.stream is None and request.method != b"HEAD":
+                self.transport.write(encode(answer, http10=request.http10))
+            else:
+                self._send(request, answer)
         elif isinstance(answer, Pending):
             self._waiting = answer
             answer.listen(lambda response, error: self._answered(request, response, error))
@@ -280,7 +287,7 @@ class HttpConnection(Connection):
             data = b"".join(self._backlog)
             self._backlog.clear()
             self._backlog_size = 0
-            self._take(data)
+            self.data_received(data)
         elif self._eof or (self._draining and not self._parser.in_body and not self._parser.in_head):
             self._finish()
         else:
@@ -297,6 +304,7 @@ class HttpConnection(Connection):
     def drain(self) -> None:
         """Answer what is under way, and what was sent already, each with "Connection: close"; then close."""
         self._draining = True
+        self._plain = False
         self.thread.later(_LAST_CALL, self._close_idle)
 
     def _close_idle(self) -> None:
@@ -307,6 +315,7 @@ class HttpConnection(Connection):
     def _finish(self) -> None:
         """All is answered: send what is left, and close."""
         self._last = True
+        self._plain = False
         self._behind.clear()
         self.expect(self._timeouts.write)
         self.transport.close()
@@ -315,6 +324,7 @@ class HttpConnection(Connection):
         """Close so that a client that still sends can read the answer: to close at once would destroy it unread
         (RFC 9112 section 9.6)."""
         self._last = True
+        self._plain = False
         self._behind.clear()
         self.expect(_LINGER)
         if self.transport.can_write_eof():
@@ -337,6 +347,7 @@ class HttpConnection(Connection):
     def pause_writing(self) -> None:
         if self._writable is None:
             self._writable = self.thread.loop.create_future()
+            self._plain = False
             if not self._last:
                 self.expect(self._timeouts.write)
 
@@ -345,6 +356,7 @@ class HttpConnection(Connection):
             if not self._writable.done():
                 self._writable.set_result(None)
             self._writable = None
+            self._plain = self._server.access is None and not self._draining and not self._last
             self._set_deadline()
             self._advance()
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from scalestack.http.message import Handler, Request, Response, decode_percent
 from scalestack.http.problem import HttpError
+
+_MEMORIES: Final = 4096  # starts of paths that are remembered
+_MEMORABLE: Final = 600  # bytes; a longer one is not
 
 
 @dataclass(frozen=True)
@@ -46,36 +49,62 @@ class Router:
         self._finish(self._root, methods)
         # "OPTIONS *" asks for what is possible anywhere (RFC 9110 section 9.3.7).
         self._star = _Node(handlers={b"OPTIONS": self._options(b", ".join(sorted(methods)))})
+        # Most requests differ in their last segment only: where the others lead is remembered.
+        self._known: dict[bytes, tuple[_Node, tuple[str, ...]]] = {}
 
-    def find(self, method: bytes, path: bytes) -> tuple[Handler, list[str]]:
+    def find(self, method: bytes, path: bytes) -> tuple[Handler, tuple[str, ...]]:
         """The handler and its path parameters; `HttpError` 404 or 405 where there is none."""
-        text = path.decode("latin-1")
-        segments = text.split("/")
-        if "%" in text:
-            segments = [decode_percent(segment.encode("latin-1"), "path") for segment in segments]
-        node = self._star if text == "*" else self._root
-        parameters: list[str] = []
-        if text != "/":
-            for segment in segments[1:]:
-                following = node.literals.get(segment)
-                if following is None:
-                    following = node.parameter
-                    if following is None or not segment:
-                        raise self._unknown(text)
-                    parameters.append(segment)
+        start, _, last = path.rpartition(b"/")
+        node, parameters = self._known.get(start) or self._follow(start)
+        if last:
+            segment = last.decode("latin-1")
+            if "%" in segment:
+                segment = decode_percent(last, "path")
+            following = node.literals.get(segment) if node.literals else None
+            if following is not None:
                 node = following
+            elif node.parameter is not None:
+                node = node.parameter
+                parameters = (*parameters, segment)
+            else:
+                node = self._beyond(path)
+        elif path != b"/":
+            raise self._unknown(path)
         handler = node.handlers.get(method)
-        if handler is not None:
-            return handler, parameters
+        if handler is None:
+            raise self._refusal(node, method, path)
+        return handler, parameters
+
+    def _follow(self, start: bytes) -> tuple[_Node, tuple[str, ...]]:
+        """Where all segments but the last lead."""
+        node = self._root
+        parameters: list[str] = []
+        for segment in start.split(b"/")[1:]:
+            text = decode_percent(segment, "path")
+            following = node.literals.get(text)
+            if following is None:
+                following = node.parameter
+                if following is None or not text:
+                    raise self._unknown(start)
+                parameters.append(text)
+            node = following
+        found = node, tuple(parameters)
+        if len(start) <= _MEMORABLE:
+            if len(self._known) >= _MEMORIES:
+                self._known.clear()
+            self._known[start] = found
+        return found
+
+    def _beyond(self, path: bytes) -> _Node:
+        if path == b"*":
+            return self._star
+        raise self._unknown(path)
+
+    def _refusal(self, node: _Node, method: bytes, path: bytes) -> HttpError:
         if not node.handlers:
-            raise self._unknown(text)
-        allow = node.allow
-        raise HttpError(
-            405,
-            "method-not-allowed",
-            f"{method.decode('latin-1')} is not possible here; {allow.decode()} are",
-            ((b"Allow", allow),),
-        )
+            return self._unknown(path)
+        text = f"{method.decode('latin-1')} is not possible here; {node.allow.decode()} are"
+        return HttpError(405, "method-not-allowed", text, ((b"Allow", node.allow),))
 
     def _add(self, route: Route) -> None:
         node = self._root
@@ -113,6 +142,6 @@ class Router:
         return options
 
     @staticmethod
-    def _unknown(path: str) -> HttpError:
-        hint = "; it ends with a '/', try without" if len(path) > 1 and path.endswith("/") else ""
+    def _unknown(path: bytes) -> HttpError:
+        hint = "; it ends with a '/', try without" if len(path) > 1 and path.endswith(b"/") else ""
         return HttpError(404, "unknown-path", f"there is nothing at this path{hint}")

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Sequence
 
 from scalestack.event.loops import LoopThread
-from scalestack.http.message import Answered, Request
 from scalestack.http.parser import ParserLimits
 from scalestack.http.protocol import HttpConnection, Timeouts
 from scalestack.http.router import Route, Router
@@ -40,7 +39,7 @@ class HttpServer:
         self._network = network
         self._mounts: list[Sequence[Route]] = []
         self._mount_lock = threading.Lock()  # guards the mounts while a new router is made of them
-        self._router = Router([])
+        self.router = Router([])
 
     @property
     def urls(self) -> list[str]:
@@ -59,14 +58,14 @@ class HttpServer:
         """Serve these routes from the next request on; `RouteClash` where one is served already."""
         with self._mount_lock:
             mounts = [*self._mounts, routes]
-            self._router = Router(route for mount in mounts for route in mount)
+            self.router = Router(route for mount in mounts for route in mount)
             self._mounts = mounts
 
     def unmount(self, routes: Sequence[Route]) -> None:
         """Serve these routes no more. Requests under way are still answered; harmless when called again."""
         with self._mount_lock:
             self._mounts = [mount for mount in self._mounts if mount is not routes]
-            self._router = Router(route for mount in self._mounts for route in mount)
+            self.router = Router(route for mount in self._mounts for route in mount)
 
     def listen(self) -> list[Address]:
         """Begin to serve, once all is mounted; answers what was bound, which for a host with several addresses is more
@@ -86,8 +85,3 @@ class HttpServer:
     def connection(self, thread: LoopThread) -> HttpConnection:
         """The protocol for a connection that was accepted."""
         return HttpConnection(thread, self)
-
-    def dispatch(self, request: Request) -> Answered:
-        """The answer to `request`, ready or still to come; `HttpError` where there is none."""
-        handler, parameters = self._router.find(request.method, request.path)
-        return handler(request, *parameters)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from email.utils import formatdate
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -14,29 +14,54 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 _CLOSE: Final = b"Connection: close\r\n"
 _KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
+_MOST_HEADS: Final = 512
 _BODILESS: Final = frozenset({204, 304})  # these have no body and say no length (RFC 9110 section 8.6)
 
 
-class Date:
-    """The `Date` header's line (RFC 9110 section 6.6.1), made once a second."""
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What is before the length, and the whole of a response without a body."""
 
-    __slots__ = ("_line", "_second")
-
-    def __init__(self) -> None:
-        self._second = -1
-        self._line = b""
-
-    def line(self, second: int) -> bytes:
-        if second != self._second:
-            self._line = b"Date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
-            self._second = second
-        return self._line
+    start: bytes
+    empty: bytes
 
 
-_date = Date()
+class Heads:
+    """Heads of responses, each made once a second: that is how often `Date` changes (RFC 9110 section 6.6.1)."""
+
+    __slots__ = ("date", "heads", "since", "until")
+
+    def __init__(self, now: float) -> None:
+        second = int(now)
+        self.since = float(second)
+        self.until = second + 1.0
+        self.date = b"Date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
+        self.heads: dict[tuple[int, bytes | None], _Head] = {}
+
+    def make(self, status: int, content_type: bytes | None) -> _Head:
+        """The head with this status and content type, which is to be found in `heads` from now on."""
+        start = _start(status, content_type) + self.date
+        empty = start + (b"\r\n" if status in _BODILESS else b"Content-Length: 0\r\n\r\n")
+        if len(self.heads) >= _MOST_HEADS:
+            self.heads.clear()
+        made = self.heads[status, content_type] = _Head(start + b"Content-Length: ", empty)
+        return made
 
 
-@lru_cache(maxsize=512)
+_now = Heads(0.0)
+
+
+def _renew() -> Heads:
+    """The heads of a new second. Threads may each make them; any will do."""
+    global _now  # noqa: PLW0603 - what is shared is replaced, never changed
+    _now = heads = Heads(time.time())
+    return heads
+
+
+def _date() -> bytes:
+    return (_now if _now.since <= time.time() < _now.until else _renew()).date
+
+
 def _start(status: int, content_type: bytes | None) -> bytes:
     start = b"HTTP/1.1 %d %s\r\n" % (status, HTTPStatus(status).phrase.encode())
     return start + b"Content-Type: " + content_type + b"\r\n" if content_type else start
@@ -44,15 +69,19 @@ def _start(status: int, content_type: bytes | None) -> bytes:
 
 def encode(response: Response, head: bool = False, keep_alive: bool = True, http10: bool = False) -> bytes:
     """The bytes of a response with a body. `head` leaves the body out, and keeps the length that it would have."""
-    status = response.status
-    start = _start(status, response.content_type)
-    date = _date.line(int(time.time()))
-    if response.headers or not keep_alive or http10:
-        date += _more(response, keep_alive, http10)
-    if status in _BODILESS:
-        return b"%b%b\r\n" % (start, date)
+    heads = _now if _now.since <= time.time() < _now.until else _renew()
+    found = heads.heads.get((response.status, response.content_type))
+    if found is None:
+        found = heads.make(response.status, response.content_type)
     body = response.body
-    return b"%b%bContent-Length: %d\r\n\r\n%b" % (start, date, len(body), b"" if head else body)
+    if response.headers or head or http10 or not keep_alive:
+        more = _more(response, keep_alive, http10)
+        if response.status in _BODILESS:
+            return b"%b%b\r\n" % (found.empty[:-2], more)
+        return b"%b%d\r\n%b\r\n%b" % (found.start, len(body), more, b"" if head else body)
+    if not body or response.status in _BODILESS:
+        return found.empty
+    return b"%b%d\r\n\r\n%b" % (found.start, len(body), body)
 
 
 def encode_stream_head(response: Response, keep_alive: bool, http10: bool) -> bytes:
@@ -60,7 +89,7 @@ def encode_stream_head(response: Response, keep_alive: bool, http10: bool) -> by
     more = _more(response, keep_alive and not http10, http10)
     chunked = b"" if http10 else b"Transfer-Encoding: chunked\r\n"
     start = _start(response.status, response.content_type)
-    return b"%b%b%b%b\r\n" % (start, _date.line(int(time.time())), more, chunked)
+    return b"%b%b%b%b\r\n" % (start, _date(), more, chunked)
 
 
 def encode_chunk(data: bytes) -> bytes:

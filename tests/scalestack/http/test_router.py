@@ -26,7 +26,7 @@ ROUTER = Router(
 
 def found(method, path):
     handler, parameters = ROUTER.find(method, path)
-    return handler(None, *parameters).body.decode(), parameters
+    return handler(None, *parameters).body.decode(), list(parameters)
 
 
 def refused(method, path):
@@ -91,3 +91,12 @@ def test_a_broken_percent_encoding_is_400(segment):
 def test_two_routes_for_the_same_clash():
     with pytest.raises(RouteClash, match="two routes for GET /a"):
         Router([Route("GET", "/a", named("1")), Route("GET", "/a", named("2"))])
+
+
+def test_what_is_remembered_is_bounded_and_right():
+    router = Router([Route("GET", "/{account}/{queue}", named("queue"))])
+    for number in range(10_000):
+        _, parameters = router.find(b"GET", b"/%d/q" % number)
+        assert parameters == (str(number), "q")
+    assert len(router._known) <= 4096
+    assert router.find(b"GET", b"/" + b"x" * 5000 + b"/q")[1][0] == "x" * 5000

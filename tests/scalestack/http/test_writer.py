@@ -5,7 +5,7 @@ import re
 import pytest
 
 from scalestack.http.message import Response
-from scalestack.http.writer import Date, encode, encode_chunk, encode_stream_head
+from scalestack.http.writer import Heads, encode, encode_chunk, encode_stream_head
 
 
 def lines(data):
@@ -59,10 +59,25 @@ def test_a_stream_is_chunked_or_ends_with_the_connection():
     assert encode_chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
 
 
-def test_the_date_is_made_once_a_second():
-    date = Date()
-    line = date.line(784111777)
-    assert line == b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-    assert date.line(784111777) is line
-    assert date.line(784111778) == b"Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n"
+def test_heads_are_made_once_a_second():
+    heads = Heads(784111777.25)
+    assert heads.date == b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+    assert (heads.since, heads.until) == (784111777, 784111778)
+    assert heads.make(200, None) is heads.heads[200, None]
+
+
+def test_heads_are_bounded():
+    heads = Heads(0.0)
+    for number in range(10_000):
+        heads.make(200, b"text/%d" % number)
+    assert len(heads.heads) <= 512
+
+
+def test_every_response_has_its_date():
     assert re.search(rb"\r\nDate: \w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT\r\n", encode(Response(200)))
+
+
+def test_what_becomes_of_the_connection_is_said_of_a_response_without_a_body_too():
+    data = encode(Response(204), keep_alive=False)
+    assert data.endswith(b"\r\nConnection: close\r\n\r\n")
+    assert data.count(b"\r\n\r\n") == 1
