@@ -92,13 +92,15 @@ class Message:
         """Seconds until it expires, rounded up; 0 where it never does. At least 1 for one that still will."""
         if self.expires == NEVER:
             return 0
-        return max(1, math.ceil(self.expires - now - _ROUNDING))
+        left = self.expires - now - _ROUNDING
+        return math.ceil(left) if left > 0 else 1
 
     def hide(self, now: float) -> int:
         """Seconds until it is visible, rounded up; 0 where it is."""
         if self.visible_at <= now:
             return 0
-        return max(1, math.ceil(self.visible_at - now - _ROUNDING))
+        left = self.visible_at - now - _ROUNDING
+        return math.ceil(left) if left > 0 else 1
 
     def __repr__(self) -> str:
         return f"Message({self.id!r}, {len(self.body)} bytes, sequence={self.sequence})"

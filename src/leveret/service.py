@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, TypeVar
 
 import structlog
@@ -103,37 +104,26 @@ class QueueService:
     # The messages of a queue that match; an empty list where none do, after `wait`.
 
     def select(self, account: str, queue: str, filters: Filters, wait: int = 0) -> Answer[list[Message]]:
-        if not wait:
-            return self._store.select(account, queue, filters, self.clock())
-
-        def look() -> Answer[list[Message]]:
-            return self._store.select(account, queue, filters, self.clock())
-
-        return self._poll(account, queue, filters, wait, look, consumes=False)
+        if wait:
+            look = partial(self._store.select, account, queue, filters)
+            return self._poll(account, queue, filters, wait, look, consumes=False)
+        return self._store.select(account, queue, filters, self.clock())
 
     def update_matching(
         self, account: str, queue: str, filters: Filters, change: Change, wait: int = 0
     ) -> Answer[list[Message]]:
         """Change what matches; with a limit and a hide this is a worker's claim."""
-
-        if not wait:
-            return self._store.update_matching(account, queue, filters, change, self.clock())
-
-        def look() -> Answer[list[Message]]:
-            return self._store.update_matching(account, queue, filters, change, self.clock())
-
-        return self._poll(account, queue, filters, wait, look, consumes=True)
+        if wait:
+            look = partial(self._store.update_matching, account, queue, filters, change)
+            return self._poll(account, queue, filters, wait, look, consumes=True)
+        return self._store.update_matching(account, queue, filters, change, self.clock())
 
     def delete_matching(self, account: str, queue: str, filters: Filters, wait: int = 0) -> Answer[list[Message]]:
         """Delete what matches; with a limit this is a pop."""
-
-        if not wait:
-            return self._store.delete_matching(account, queue, filters, self.clock())
-
-        def look() -> Answer[list[Message]]:
-            return self._store.delete_matching(account, queue, filters, self.clock())
-
-        return self._poll(account, queue, filters, wait, look, consumes=True)
+        if wait:
+            look = partial(self._store.delete_matching, account, queue, filters)
+            return self._poll(account, queue, filters, wait, look, consumes=True)
+        return self._store.delete_matching(account, queue, filters, self.clock())
 
     def _poll(
         self,
@@ -141,7 +131,7 @@ class QueueService:
         queue: str,
         filters: Filters,
         wait: int,
-        look: Callable[[], Answer[list[Message]]],
+        look: Callable[[float], Answer[list[Message]]],  # called with the time at which it looks
         consumes: bool,
     ) -> Answer[list[Message]]:
         def judged(found: list[Message]) -> Answer[Look[list[Message]]]:
@@ -151,13 +141,13 @@ class QueueService:
             return then(next_visible, lambda at: Look(found, empty=True, next_at=at))
 
         interest: Interest[list[Message]] = Interest(
-            look=lambda: then(look(), judged),
+            look=lambda: then(look(self.clock()), judged),
             nothing=[],
             consumes=consumes,
             sees_hidden=filters.match_hidden,
             narrow=filters.marker is not None,
         )
-        return then(look(), lambda found: found or self._waiters.park((account, queue), wait, interest))
+        return then(look(self.clock()), lambda found: found or self._waiters.park((account, queue), wait, interest))
 
     # What the store says, from any thread.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -37,6 +38,7 @@ _PAGE: Final = frozenset({"limit", "marker", "detail"})
 _FILTERS: Final = _PAGE | {"match_hidden", "wait"}
 _ATTRIBUTES: Final = frozenset({"ttl", "hide"})
 
+NO_PARAMETERS: Final = Accepted(frozenset(), (), Detail.NONE)
 LIST_NAMES: Final = Accepted(_PAGE, _NAMES, Detail.ID)
 DELETE_NAMES: Final = Accepted(_PAGE, _NAMES, Detail.NONE)
 LIST_MESSAGES: Final = Accepted(_FILTERS, _MESSAGES, Detail.ALL)
@@ -47,7 +49,7 @@ DELETE_MESSAGE: Final = Accepted(frozenset({"detail"}), _MESSAGES, Detail.NONE)
 UPDATE_MESSAGE: Final = Accepted(_ATTRIBUTES | {"detail"}, _MESSAGES, Detail.NONE)
 PUT_MESSAGE: Final = Accepted(_ATTRIBUTES, (), Detail.NONE)
 
-_MAX_LIMIT: Final = 2**63 - 1
+MAX_LIMIT: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,12 @@ def parse(query: bytes, accepted: Accepted) -> Parameters:
     given: dict[str, str] = {}
     for name, value in parse_query(query):
         if name not in accepted.names:
-            raise _bad("unknown-parameter", f"there is no parameter '{name}' here; there are {_listed(accepted.names)}")
+            known = f"there are {_listed(sorted(accepted.names))}" if accepted.names else "there are none"
+            raise _bad("unknown-parameter", f"there is no parameter '{_shown(name)}' here; {known}")
         if name in given:
             raise _bad("repeated-parameter", f"the parameter '{name}' is given twice; it may be given once")
         given[name] = value
-    limit = _whole("limit", given.get("limit"), 1, _MAX_LIMIT)
+    limit = _whole("limit", given.get("limit"), 1, MAX_LIMIT)
     marker = given.get("marker")
     return Parameters(
         page=Page(limit, marker),
@@ -119,6 +122,6 @@ def _shown(text: str) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
 
 
-def _listed(words: object) -> str:
-    *most, last = sorted(words) if isinstance(words, frozenset) else list(words)  # type: ignore[call-overload]
+def _listed(words: Iterable[str]) -> str:
+    *most, last = words
     return f"{', '.join(most)} or {last}" if most else last

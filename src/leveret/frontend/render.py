@@ -13,6 +13,9 @@ from scalestack.http.message import Response
 JSON: Final = b"application/json"
 BYTES: Final = b"application/octet-stream"
 
+# By names of this module: on CPython 3.11 `Detail.ALL` takes ten times as long.
+_NONE, _ID, _ATTRIBUTES, _BODY, _ALL = Detail
+
 
 def body_text(body: bytes) -> str:
     """A body inside JSON: a string where it is valid UTF-8, else an object with its base64."""
@@ -23,8 +26,8 @@ def body_text(body: bytes) -> str:
 
 
 def _object(message: Message, now: float, with_body: bool) -> str:
-    attributes = f'{{"id":{quoted(message.id)},"ttl":{message.ttl(now)},"hide":{message.hide(now)}'
-    return f'{attributes},"body":{body_text(message.body)}}}' if with_body else attributes + "}"
+    body = f',"body":{body_text(message.body)}' if with_body else ""
+    return f'{{"id":{quoted(message.id)},"ttl":{message.ttl(now)},"hide":{message.hide(now)}{body}}}'
 
 
 NO_CONTENT: Final = Response(204)
@@ -32,12 +35,13 @@ NO_CONTENT: Final = Response(204)
 
 def messages(found: list[Message], detail: Detail, now: float) -> Response:
     """The answer with the messages of a collection; `now` is what their remaining seconds are counted from."""
-    if detail is Detail.NONE:
+    if detail is _NONE:
         return NO_CONTENT
-    if detail is Detail.ALL or detail is Detail.ATTRIBUTES:
-        with_body = detail is Detail.ALL
-        texts = [_object(message, now, with_body) for message in found]
-    elif detail is Detail.BODY:
+    if detail is _ALL or detail is _ATTRIBUTES:
+        texts = []
+        for message in found:  # mostly one, for which a comprehension takes longer to begin than to do
+            texts.append(_object(message, now, detail is _ALL))  # noqa: PERF401
+    elif detail is _BODY:
         texts = [body_text(message.body) for message in found]
     else:
         texts = [quoted(message.id) for message in found]
@@ -46,21 +50,18 @@ def messages(found: list[Message], detail: Detail, now: float) -> Response:
 
 def message(found: Message, detail: Detail, now: float) -> Response:
     """The answer with one message: its id and its body are sent as they are, not as JSON."""
-    if detail is Detail.NONE:
+    if detail is _NONE:
         return NO_CONTENT
-    if detail is Detail.BODY:
+    if detail is _BODY:
         return Response(200, found.body, BYTES)
-    if detail is Detail.ID:
+    if detail is _ID:
         return Response(200, found.id.encode(), BYTES)
-    return Response(200, _object(found, now, detail is Detail.ALL).encode(), JSON)
+    return Response(200, _object(found, now, detail is _ALL).encode(), JSON)
 
 
 def names(found: list[str], detail: Detail) -> Response:
     """The answer with names of accounts or queues."""
-    if detail is Detail.NONE:
+    if detail is _NONE:
         return NO_CONTENT
-    if detail is Detail.ALL:
-        text = ",".join([f'{{"id":{quoted(name)}}}' for name in found])
-    else:
-        text = ",".join(map(quoted, found))
-    return Response(200, f"[{text}]".encode(), JSON)
+    texts = [f'{{"id":{quoted(name)}}}' for name in found] if detail is _ALL else map(quoted, found)
+    return Response(200, f"[{','.join(texts)}]".encode(), JSON)

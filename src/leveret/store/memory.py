@@ -170,11 +170,11 @@ class MemoryStore(Store):
                 found = self._appear_locked(account, queue, now)
                 with found.lock:
                     done = found.records.put(drafts, now)
-        visible = self._signals.visible
+        signals = self._signals
         for draft in drafts:
             if draft.ttl and now + draft.ttl < found.due_at:
                 self._expect(found, now + draft.ttl)
-            visible(account, queue, now + draft.hide if draft.hide else now)
+            signals.visible(account, queue, now + draft.hide if draft.hide else now)
         return done
 
     def _appear_locked(self, account: str, queue: str, now: float) -> _Queue:
@@ -243,12 +243,13 @@ class MemoryStore(Store):
             return []
         with found.lock:
             changed = found.records.update_matching(filters, change, now)
-            expires = found.records.expires_min
+            expires = NEVER if change.ttl is None else found.records.expires_min
         if expires < found.due_at:
             self._expect(found, expires)
         if change.hide is not None:
+            signals = self._signals
             for message in changed:
-                self._signals.visible(account, queue, message.visible_at or now)
+                signals.visible(account, queue, message.visible_at or now)
         return changed
 
     def delete_matching(self, account: str, queue: str, filters: Filters, now: float) -> list[Message]:

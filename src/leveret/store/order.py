@@ -20,6 +20,7 @@ from leveret.store.tree import GONE, WIDTH, Leaf, Node, Tree, correct, correct_e
 BEGINNING: Final = -1  # the sequence before every other
 
 _base = attrgetter("base")
+_visible_min = attrgetter("visible_min")
 
 Place: TypeAlias = tuple[Leaf, int]  # a leaf and the slot in it
 
@@ -27,15 +28,22 @@ Place: TypeAlias = tuple[Leaf, int]  # a leaf and the slot in it
 class Order:
     """The messages of a queue, in the order of their coming. Its owner holds the queue's lock around each call."""
 
-    __slots__ = ("_front", "_last", "_root", "_until", "next_sequence")
+    __slots__ = ("_front", "_front_slot", "_last", "_next_sequence", "_root", "_until")
 
     def __init__(self, next_sequence: int = 0) -> None:
-        self.next_sequence = next_sequence
+        self._next_sequence = next_sequence  # where no leaf is being filled
         self._root: Tree | None = None
         self._last: Leaf | None = None  # the leaf that is being filled
-        # Where claims go on: no message in a leaf before `_front` is visible before `_until`.
+        # Where claims go on: before `_until`, no message is visible in a leaf before `_front` or a slot of it before
+        # `_front_slot`.
         self._front: Leaf | None = None
+        self._front_slot = 0
         self._until = NEVER
+
+    @property
+    def next_sequence(self) -> int:
+        """Of the message that is appended next."""
+        return self._next_sequence if self._last is None else self._last.base + len(self._last.ids)
 
     @property
     def expires_min(self) -> float:
@@ -55,18 +63,16 @@ class Order:
         leaf = self._last
         if leaf is None or len(leaf.ids) == WIDTH:
             leaf = self._grow()
+        slot = len(leaf.ids)
         if meta is not None:
             if leaf.metas is None:
                 leaf.metas = {}
-            leaf.metas[len(leaf.ids)] = meta
+            leaf.metas[slot] = meta
         leaf.ids.append(id)
         leaf.bodies.append(body)
-        leaf.created.append(created)
+        leaf.created[slot] = created
         leaf.expires.append(expires)
         leaf.visible_at.append(visible_at)
-        leaf.deliveries.append(0)
-        leaf.left += 1
-        self.next_sequence += 1
         if visible_at < leaf.visible_min or expires < leaf.expires_min:
             widen(leaf, visible_at, expires)
         return leaf
@@ -102,18 +108,22 @@ class Order:
         """Give a message other times, in its place."""
         was_visible = leaf.visible_at[slot]
         was_expires = leaf.expires[slot]
-        leaf.visible_at[slot] = visible_at
+        column = leaf.visible_at
+        column[slot] = visible_at
         leaf.expires[slot] = expires
         if visible_at < leaf.visible_min or expires < leaf.expires_min or expires > leaf.expires_max:
             widen(leaf, visible_at, expires)
-        if visible_at < self._until and leaf is not self._front:
+        if visible_at < self._until and (leaf is not self._front or slot < self._front_slot):
             self._until = visible_at
-        if (was_visible == leaf.visible_min and was_visible not in leaf.visible_at) or was_expires == leaf.expires_max:
+        # Claims go from the first slot to the last, which then tells that others need no change without a scan.
+        if was_expires == leaf.expires_max or (
+            was_visible == leaf.visible_min and column[-1] != was_visible and was_visible not in column
+        ):
             narrow(leaf, was_visible, was_expires)
 
     def remove(self, leaf: Leaf, slot: int, now: float) -> None:
-        leaf.left -= 1
-        if not leaf.left:
+        leaf.gone += 1
+        if leaf.gone == len(leaf.ids):
             self._unlink(leaf, now)
             return
         visible_at = leaf.visible_at
@@ -126,11 +136,18 @@ class Order:
         expires[slot] = GONE
         if leaf.metas is not None:
             leaf.metas.pop(slot, None)
-        if (was_visible == leaf.visible_min and was_visible not in visible_at) or was_expires == leaf.expires_max:
+        # For one that was hidden, as those that are done with are, `visible_min` may stay until its time comes.
+        if was_expires == leaf.expires_max or (
+            was_visible <= now
+            and was_visible == leaf.visible_min
+            and visible_at[-1] != was_visible
+            and was_visible not in visible_at
+        ):
             narrow(leaf, was_visible, was_expires)
 
     def _unlink(self, leaf: Leaf, now: float) -> None:
         if leaf is self._last:
+            self._next_sequence = leaf.base + len(leaf.ids)
             self._last = None
         if leaf is self._front:
             self._front = None
@@ -174,17 +191,24 @@ class Order:
         leaf = self._front
         if leaf is None or self._until <= now:
             self._until = NEVER
+            self._front_slot = 0
             leaf = self._enter(root, now, now)
         while leaf is not None:
             self._front = leaf
             if leaf.visible_min <= now:
-                expires = leaf.expires
-                for slot, at in enumerate(leaf.visible_at):
-                    if at <= now < expires[slot]:
+                visible_at = leaf.visible_at
+                for slot in range(self._front_slot, len(visible_at)):
+                    at = visible_at[slot]
+                    if at > now:
+                        if at < self._until:
+                            self._until = at
+                    elif leaf.expires[slot] > now:
+                        self._front_slot = slot
                         return leaf, slot
                 correct(leaf, now)
             if leaf.visible_min < self._until:
                 self._until = leaf.visible_min
+            self._front_slot = 0
             leaf = self._following(leaf, now, now)
         return None
 
@@ -226,6 +250,11 @@ class Order:
         if root is None or root.expires_max <= now:
             return NEVER
         if after == BEGINNING:
+            # The message that the bounds speak of may have been removed while it was hidden.
+            nearest = root
+            while isinstance(nearest, Node):
+                nearest = min(nearest.children, key=_visible_min)
+            correct(nearest, now)
             return root.visible_min
         earliest = NEVER
         node: Tree | None = self._seek(after)

@@ -20,6 +20,8 @@ from leveret.model import NEVER, Meta
 WIDTH: Final = 16  # slots of a leaf, and children of an inner node
 GONE: Final = -NEVER  # `expires` of a slot whose message was removed: expired at any time
 
+_NO_TIMES: Final = array("d", [0.0] * WIDTH)
+
 _visible_min = attrgetter("visible_min")
 _expires_max = attrgetter("expires_max")
 
@@ -36,8 +38,8 @@ class Leaf:
         "expires_max",
         "expires_min",
         "filling",
+        "gone",
         "ids",
-        "left",
         "metas",
         "parent",
         "visible_at",
@@ -47,18 +49,24 @@ class Leaf:
     def __init__(self, base: int) -> None:
         self.base: int = base  # the sequence of slot 0
         self.parent: Node | None = None
-        self.left = 0  # slots whose message is still there
+        self.gone = 0  # slots whose message was removed
         self.filling = True  # more messages may be appended
         self.visible_min: float = NEVER
         self.expires_min: float = NEVER
         self.expires_max: float = NEVER
         self.ids: list[str] = []  # "" where the message was removed
         self.bodies: list[bytes] = []
-        self.created = array("d")
         self.expires = array("d")
         self.visible_at: list[float] = []  # a list, as it is scanned most, and nearly all are the same 0.0
-        self.deliveries: list[int] = []
+        # What is never searched has all its slots from the beginning, so that a new message costs less.
+        self.created = _NO_TIMES[:]
+        self.deliveries = [0] * WIDTH
         self.metas: dict[int, Meta] | None = None  # by slot; few messages have one
+
+    @property
+    def left(self) -> int:
+        """How many messages are still there."""
+        return len(self.ids) - self.gone
 
     def tighten(self, now: float) -> bool:
         """Make the bounds as tight as the messages are, as of `now`; whether that changed one."""

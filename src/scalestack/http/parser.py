@@ -39,6 +39,7 @@ _KINDS: Final = {
         b"content-length": _LENGTH,
         b"transfer-encoding": _DECISIVE,
         b"expect": _DECISIVE,
+        b"upgrade": _DECISIVE,
         b"accept": 0,
         b"accept-encoding": 0,
         b"authorization": 0,
@@ -51,6 +52,7 @@ _KINDS: Final = {
 _SLICE: Final = 16 << 10  # bytes fed at a time: bounds what can pile up behind a request that must wait
 _HASH: Final = 0x23
 _SLASH: Final = 0x2F
+_CL: Final = b"content-length"
 _SPACE: Final = 0x20
 _CR: Final = 0x0D
 
@@ -90,6 +92,9 @@ class RequestParser:
         self._parts: list[bytes] = []  # of a body that comes in several
         self._body_size = 0
         self._http10 = False
+        # httptools takes what follows a request for an upgrade for another protocol: its body is read here.
+        self._held: Request | None = None  # the request, until its body is complete
+        self._held_left = 0  # bytes of the body that are still to come
 
     @property
     def in_head(self) -> bool:
@@ -123,6 +128,9 @@ class RequestParser:
         """As `feed`, in the midst of a request, or before it where empty lines may be."""
         if self._ended:
             return size  # a client that said "close" and goes on is not listened to (RFC 9112 section 9.6)
+        if self._held is not None:
+            self._read_held(self._held, data)
+            return size
         lead = self._lead
         if lead is not None and not self.in_body:
             self._lead = _after_empty_lines(lead, bytes(data)) if lead or data[0] in b"\r\n" else None
@@ -138,15 +146,34 @@ class RequestParser:
 
     def _recover(self, problem: Exception, data: bytes | memoryview) -> None:
         if isinstance(problem, httptools.HttpParserUpgrade):
-            # An upgrade may be ignored (RFC 9110 section 7.8), and what follows is the next request.
+            # An upgrade may be ignored (RFC 9110 section 7.8): what follows is HTTP as before.
             rest = data[problem.args[0] :]
-            if rest and not self._ended:
-                try:
-                    self._parser.feed_data(rest)
-                except (httptools.HttpParserError, httptools.HttpParserUpgrade) as next_problem:
-                    self._recover(next_problem, rest)
+            if self._held is not None:
+                self._read_held(self._held, rest)
+            else:
+                self._feed_rest(rest)
         elif not self._ended:
             raise self._error or _refusal(problem) from problem
+
+    def _feed_rest(self, rest: bytes | memoryview) -> None:
+        if rest and not self._ended:
+            try:
+                self._parser.feed_data(rest)
+            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
+                self._recover(problem, rest)
+
+    def _read_held(self, request: Request, data: bytes | memoryview) -> None:
+        """Read the body of a request for an upgrade, and what comes after it."""
+        body = data[: self._held_left]
+        self._held_left -= len(body)
+        if body:
+            self._parts.append(bytes(body))
+        if not self._held_left:
+            request.body = b"".join(self._parts)
+            self._parts = []
+            self._held = None
+            self._complete(request)
+            self._feed_rest(data[len(body) :])
 
     def _count(self, data: bytes | memoryview, size: int) -> None:
         """Hold a request that is not complete yet to its limits."""
@@ -251,9 +278,15 @@ class RequestParser:
         self._http10 = False
         if self._decisive:
             self._decisive = []
+        if self._held_left:
+            self._held = request
+        else:
+            self._complete(request)
+
+    def _complete(self, request: Request) -> None:
         self._head_fed = 0
         self._lead = b""
-        self._ended = not keep_alive
+        self._ended = not request.keep_alive
         self._delivered = True
         self.between = True
         self.in_body = False
@@ -291,6 +324,11 @@ class RequestParser:
                     raise HttpError(400, "bad-framing", "HTTP/1.0 has no Transfer-Encoding")
                 if value.lower() != b"chunked":
                     raise HttpError(501, "transfer-coding", "the only transfer coding understood is chunked")
+                if self._parser.should_upgrade():
+                    raise HttpError(501, "upgrade", "a request for an upgrade may not be chunked")
+            elif name == b"upgrade":
+                if self._parser.should_upgrade():
+                    self._held_left = next((int(value) for name, value in self._headers if name.lower() == _CL), 0)
             elif value.lower() != b"100-continue":
                 raise HttpError(417, "expectation", "the only expectation understood is 100-continue")
         if not self._http10 and any(name == b"expect" for name, _ in self._decisive):

@@ -84,6 +84,13 @@ class TestPaths:
     def test_an_unknown_path_is_404(self, ask, path, method):
         refused(ask(method, path), 404, "unknown-path")
 
+    def test_every_version_that_is_listed_is_served(self, filled):
+        for version in filled("GET", "/").json:
+            assert filled("GET", f"/{version}").json == ["account"]
+            assert filled("GET", f"/{version}/account").json == ["queue"]
+            assert filled("GET", f"/{version}/account/queue?detail=id").json == ["a", "c"]
+            assert filled("GET", f"/{version}/account/queue/a?detail=body").body == b"first"
+
     @pytest.mark.parametrize("path", ["/", "/v1.0", "/v1.0/account", Q, Q + "/a"])
     def test_head_is_get_without_the_body(self, filled, path):
         get, head = filled("GET", path), filled("HEAD", path)
@@ -365,6 +372,8 @@ class TestAccountsAndQueues:
 
 
 EVERY_REQUEST = [
+    ("GET", "/"),
+    ("GET", "/openapi.json"),
     ("GET", "/v1.0"),
     ("DELETE", "/v1.0"),
     ("GET", "/v1.0/account"),

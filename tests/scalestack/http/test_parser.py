@@ -149,6 +149,22 @@ def test_an_upgrade_is_ignored():
     assert the_request(GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n").path == b"/"
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_body_of_a_request_for_an_upgrade_is_its_body_and_no_request(order):
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+    lines = [b"Connection: Upgrade, HTTP2-Settings\r\n", b"Upgrade: h2c\r\n", b"Content-Length: %d\r\n" % len(smuggled)]
+    request = the_request(PUT + b"".join(lines[::order]) + b"\r\n" + smuggled)
+    assert (request.path, request.body) == (b"/", smuggled)
+
+
+def test_an_upgrade_that_waits_for_the_go_ahead_and_others_behind_it():
+    upgrade = PUT + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi"
+    for fed in each_way(upgrade * 3):
+        assert [request.body for request in fed.requests[:3]] == [b"hi"] * 3
+        assert fed.continues == 3
+        assert fed.error is None
+
+
 def test_a_client_that_waits_for_the_go_ahead_is_told_once():
     data = PUT + b"Content-Length: 1\r\nExpect: 100-continue\r\n\r\na"
     for fed in each_way(data):
@@ -224,6 +240,7 @@ OTHERWISE = {
     "another transfer coding": (501, PUT + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
     "something like chunked": (501, PUT + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
     "a proxy's CONNECT": (501, b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "an upgrade in chunks": (501, CHUNKED[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n1\r\na\r\n0\r\n\r\n"),
     "another expectation": (417, GET + b"Expect: miracles\r\n\r\n"),
     "HTTP/2.0": (505, b"GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
     "HTTP/0.9": (505, b"GET /\r\n\r\n"),

@@ -1,0 +1,101 @@
+"""The description of the API, held against the API."""
+
+import re
+
+import pytest
+
+from leveret.frontend.parameters import parse
+from leveret.frontend.rest import Rest
+from leveret.store.memory import MemoryStore
+from scalestack.http.problem import HttpError
+from support.queues import serving_queues
+
+ROUTES = [route for route in Rest(None).routes() if route.path != "/openapi.json"]
+EXAMPLES = {"limit": "1", "marker": "m", "match_hidden": "true", "wait": "0", "ttl": "1", "hide": "1", "detail": "none"}
+
+
+@pytest.fixture(scope="module")
+def described():
+    with serving_queues(MemoryStore()) as queues:
+        ask = queues.client()
+        answer = ask("GET", "/openapi.json")
+        ask.close()
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json
+
+
+def operation(described, route):
+    return described["paths"][route.path][route.method.lower()]
+
+
+def test_it_is_openapi(described):
+    assert described["openapi"] == "3.1.0"
+    assert set(described) >= {"info", "paths", "components"}
+
+
+def test_every_reference_leads_somewhere(described):
+    def follow(node):
+        if isinstance(node, dict):
+            if "$ref" in node:
+                target = described
+                for step in node["$ref"].removeprefix("#/").split("/"):
+                    target = target[step]
+            for value in node.values():
+                follow(value)
+        elif isinstance(node, list):
+            for value in node:
+                follow(value)
+
+    follow(described)
+
+
+def test_operations_have_names_of_their_own(described):
+    names = [operation(described, route)["operationId"] for route in ROUTES]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+class TestEveryRoute:
+    def test_is_described_with_its_path_parameters(self, described, route):
+        assert operation(described, route)["summary"]
+        path = described["paths"][route.path]
+        assert [parameter["name"] for parameter in path.get("parameters", [])] == re.findall(r"\{(\w+)\}", route.path)
+
+    def test_takes_the_parameters_that_are_described_and_no_others(self, described, route):
+        names = {parameter["name"] for parameter in operation(described, route).get("parameters", [])}
+        if route.about.accepted is None:
+            assert names == set()
+            return
+        for name, value in EXAMPLES.items():
+            query = f"{name}={value}".encode()
+            if name in names:
+                parse(query, route.about.accepted)
+            else:
+                with pytest.raises(HttpError, match="there is no parameter"):
+                    parse(query, route.about.accepted)
+
+
+def test_answers_are_those_described(described):
+    """Each operation is asked in each detail, where there is something and where there is nothing."""
+    with serving_queues(MemoryStore()) as queues:
+        ask = queues.client()
+        for route in ROUTES:
+            about = operation(described, route)
+            details = [
+                value
+                for parameter in about.get("parameters", [])
+                if parameter["name"] == "detail"
+                for value in parameter["schema"]["enum"]
+            ]
+            path = re.sub(r"\{\w+\}", "x", route.path)
+            for detail in [None, *details]:
+                for filled in (True, False):
+                    ask("DELETE", "/v1.0")
+                    if filled:
+                        ask("PUT", "/v1.0/x/x/x", b"body")
+                    answer = ask(route.method, path + (f"?detail={detail}" if detail else ""))
+                    response = about["responses"][str(answer.status)]
+                    if answer.body:
+                        assert answer.headers["content-type"] in response["content"]
+        ask.close()
