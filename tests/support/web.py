@@ -16,7 +16,8 @@ from scalestack.event.makers import loop_maker
 from scalestack.http.parser import ParserLimits
 from scalestack.http.protocol import Timeouts
 from scalestack.http.router import Route
-from scalestack.http.server import Access, HttpServer
+from scalestack.http.server import HttpServer
+from scalestack.log import Access
 from scalestack.net.address import TcpAddress
 from scalestack.net.listener import Limits, Network
 

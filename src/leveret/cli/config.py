@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from leveret.cli.main import cli, configured, make_server
+from leveret.cli.options import configured, make_server
 
 
-@cli.command()
+@click.command()
 @configured
 def config(**options: Any) -> None:
     """Print all settings that are in force, as TOML, each with where it comes from.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from leveret.cli.main import cli, configured, make_server
+from leveret.cli.options import configured, make_server
 
 
-@cli.command()
+@click.command()
 @configured
 def modules(**options: Any) -> None:
     """Print all modules, as lsmod does: first those that `serve` loads, in their order.

@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from leveret import __version__
-from leveret.cli.main import cli, configured, make_server
+from leveret.cli.options import configured, make_server
 from scalestack.run import run
 
 
-@cli.command()
+@click.command()
 @configured
 def serve(**options: Any) -> None:
     """Serve until SIGTERM or Ctrl-C. Needs no configuration.

@@ -10,7 +10,7 @@ from scalestack.event.pending import Pending
 from scalestack.http.problem import HttpError
 
 if TYPE_CHECKING:
-    from scalestack.http.protocol import HttpConnection
+    from scalestack.net.connection import Connection
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -29,7 +29,7 @@ class Request:
         self.body = body
         self.keep_alive = keep_alive
         self.http10 = http10
-        self.connection: HttpConnection | None = None
+        self.connection: Connection | None = None
 
     @property
     def target(self) -> bytes:

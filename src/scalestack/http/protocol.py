@@ -9,20 +9,19 @@ from collections import deque
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 import structlog
 
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Pending
 from scalestack.http.message import Request, Response
-from scalestack.http.parser import RequestParser
+from scalestack.http.parser import ParserLimits, RequestParser
 from scalestack.http.problem import CONTENT_TYPE, HttpError
+from scalestack.http.router import Router
 from scalestack.http.writer import CONTINUE, LAST_CHUNK, encode, encode_chunk, encode_stream_head
+from scalestack.log import Access
 from scalestack.net.connection import Connection
-
-if TYPE_CHECKING:
-    from scalestack.http.server import HttpServer
 
 _log = structlog.get_logger("scalestack.http")
 
@@ -41,10 +40,19 @@ class Timeouts:
     write: float  # for a client that does not read what it asked for
 
 
+class Shared(Protocol):
+    """What all connections of a server have in common."""
+
+    parser_limits: ParserLimits
+    timeouts: Timeouts
+    access: Access | None
+    router: Router  # of this moment: a change replaces it
+
+
 class HttpConnection(Connection):
     """One client. Each call runs on the loop that owns the connection."""
 
-    def __init__(self, thread: LoopThread, server: HttpServer) -> None:
+    def __init__(self, thread: LoopThread, server: Shared) -> None:
         super().__init__(thread)
         self._server = server
         self._timeouts = server.timeouts

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from scalestack.event.loops import LoopThread
 from scalestack.http.parser import ParserLimits
 from scalestack.http.protocol import HttpConnection, Timeouts
 from scalestack.http.router import Route, Router
+from scalestack.log import Access
 from scalestack.net.address import Address, UnixAddress
 from scalestack.net.listener import Network
 from scalestack.net.tls import CertificateFiles, Tls
-
-Access = Callable[[str, str, str, int, int, float], None]
 
 
 class HttpServer:

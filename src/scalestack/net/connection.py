@@ -6,12 +6,17 @@ import asyncio
 import math
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from scalestack.event.loops import LoopThread
 
-if TYPE_CHECKING:
-    from scalestack.net.listener import Network
+
+class Census(Protocol):
+    """Who keeps count of connections."""
+
+    def opened(self, connection: Connection) -> None: ...
+
+    def closed(self, connection: Connection) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -26,7 +31,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, thread: LoopThread) -> None:
         self.thread = thread
-        self.network: Network | None = None  # set by the listener that accepted this
+        self.census: Census | None = None  # set by the listener that accepted this
         self._clock = thread.loop.time
         self._deadline = math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -34,16 +39,16 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        if self.network is not None:
-            self.network.opened(self)
+        if self.census is not None:
+            self.census.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline = math.inf
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.network is not None:
-            self.network.closed(self)
+        if self.census is not None:
+            self.census.closed(self)
 
     def expect(self, seconds: float) -> None:
         """Call `timed_out` in so many seconds, unless this is called again before; `math.inf` for never.

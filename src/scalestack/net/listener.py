@@ -119,7 +119,7 @@ class Listener:
 
     def _adopt(self, thread: LoopThread, sock: socket.socket, peer: str) -> None:
         connection = self._factory(thread)
-        connection.network = self._network
+        connection.census = self._network
         connection.peer = peer
         thread.loop.create_task(self._connect(thread, sock, connection))
 

@@ -1,0 +1,47 @@
+"""The options by which every command that configures a server is configured. Knows no command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from leveret.server import Server
+from scalestack.config import Override, parse_assignment
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def configured(command: F) -> F:
+    """Give a command these options; `make_server` takes them."""
+    for option in reversed(
+        [
+            click.option("--config", "file", type=click.Path(path_type=Path), help="A TOML file with settings."),
+            click.option("--host", help="The address to listen on. [http.host]"),
+            click.option("--port", help="The port to listen on; 0 takes a free one. [http.port]"),
+            click.option("--store", help="Where messages are kept: memory://. [server.store]"),
+            click.option("--insecure", is_flag=True, help="Listen beyond loopback without authentication."),
+            click.option("--set", "settings", multiple=True, metavar="MODULE.KEY=VALUE", help="Set anything else."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def make_server(
+    file: Path | None, host: str | None, port: str | None, store: str | None, insecure: bool, settings: Sequence[str]
+) -> Server:
+    """The server that these options, the environment and the file describe."""
+    overrides = [parse_assignment(text, origin="--set") for text in settings]
+    for key, text, origin in (
+        ("http.host", host, "--host"),
+        ("http.port", port, "--port"),
+        ("server.store", store, "--store"),
+        ("server.insecure", "true" if insecure else None, "--insecure"),
+    ):
+        if text is not None:
+            overrides.append(Override(key, text, origin))
+    return Server(file, os.environ, overrides)
