@@ -46,8 +46,9 @@ format: $(VENV)/.installed-lint ## mend what ruff can mend
 types: $(VENV)/.installed-lint ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed-test ## measure against the ceiling; needs wrk (apt-get install wrk)
+bench: $(VENV)/.installed-test ## measure against the ceiling, and what depth costs; needs wrk (apt-get install wrk)
 	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m bench.depth
 
 clean: ## remove what make made
 	rm -rf .venv .venv-freethreaded .mypy_cache .pytest_cache .ruff_cache build dist

@@ -113,8 +113,15 @@ class Order:
         leaf.expires[slot] = expires
         if visible_at < leaf.visible_min or expires < leaf.expires_min or expires > leaf.expires_max:
             widen(leaf, visible_at, expires)
-        if visible_at < self._until and (leaf is not self._front or slot < self._front_slot):
-            self._until = visible_at
+        front = self._front
+        if (
+            visible_at < self._until
+            and front is not None
+            and (leaf.base < front.base or (leaf is front and slot < self._front_slot))
+        ):
+            # What lies before it is still not visible before `_until`: claims go on from here.
+            self._front = leaf
+            self._front_slot = slot
         # Claims go from the first slot to the last, which then tells that others need no change without a scan.
         if was_expires == leaf.expires_max or (
             was_visible == leaf.visible_min and column[-1] != was_visible and was_visible not in column
