@@ -24,7 +24,7 @@ endif
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: $(VENV)/.installed ## install into .venv, and serve on 127.0.0.1:8080
+serve: $(VENV)/.installed ## install into .venv, and serve on 127.0.0.1:8080 (ARGS="--port 9000" on another port)
 	@exec $(BIN)/leveret serve $(ARGS)
 
 test: $(VENV)/.installed-test ## run all the tests
@@ -54,7 +54,7 @@ clean: ## remove what make made
 	rm -rf .venv .venv-freethreaded .mypy_cache .pytest_cache .ruff_cache build dist
 
 $(VENV)/.installed: pyproject.toml
-	@test -x $(BIN)/python || $(MAKE_VENV)
+	@test -x $(BIN)/python || { echo "installing into $(VENV) ..."; $(MAKE_VENV); }
 	@$(INSTALL) -e .
 	@touch $@
 

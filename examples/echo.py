@@ -1,6 +1,6 @@
 """A TCP echo service on Scale Stack: every byte comes back. Try it with `nc 127.0.0.1 7007`.
 
-python examples/echo.py [PORT]
+.venv/bin/python examples/echo.py [PORT]
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ class EchoModule(Module[EchoConfig]):
 
 
 def main() -> None:
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else EchoConfig.port
+    given = sys.argv[1] if len(sys.argv) > 1 else str(EchoConfig.port)
+    if not given.isdigit():
+        sys.exit("usage: echo.py [PORT]")
+    port = int(given)
     configs = {"log": LogConfig(), "event": EventConfig(), "net": NetConfig(), "echo": EchoConfig(port)}
     modules = {module.name: module for module in (LogModule, EventModule, NetModule, EchoModule)}
     kernel = Kernel(modules, lambda name, _: configs[name])

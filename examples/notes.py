@@ -1,6 +1,6 @@
 """A small HTTP service on Scale Stack: notes that are kept while it runs, for those who know the token.
 
-python examples/notes.py http.port=8090 notes.token=secret
+.venv/bin/python examples/notes.py http.port=8090 notes.token=secret
 curl -H 'Authorization: Bearer secret' -X PUT -d 'buy milk' http://127.0.0.1:8090/notes/shopping
 curl -H 'Authorization: Bearer secret' http://127.0.0.1:8090/notes/shopping
 """
@@ -15,7 +15,7 @@ from typing import Annotated
 
 import structlog
 
-from scalestack.config import Between, Settings, parse_assignment
+from scalestack.config import Between, ConfigError, Settings, parse_assignment
 from scalestack.event.module import EventModule
 from scalestack.http.message import Request, Response
 from scalestack.http.module import HttpModule
@@ -75,21 +75,23 @@ class NotesModule(Module[NotesConfig]):
         shown = request.header(b"authorization") or b""
         if self.config.token and not hmac.compare_digest(shown, b"Bearer " + self.config.token.encode()):
             ask = ((b"WWW-Authenticate", b"Bearer"),)
-            raise HttpError(401, "unauthorized", "show the token: 'Authorization: Bearer …'", ask)
+            raise HttpError(401, "unauthorized", "show the token: 'Authorization: Bearer TOKEN'", ask)
 
 
 def main() -> None:
     modules = {module.name: module for module in (LogModule, EventModule, NetModule, HttpModule, NotesModule)}
     sections = {name: module.Config for name, module in modules.items()}
-    overrides = [parse_assignment(text, origin="the command line") for text in sys.argv[1:]]
-    settings = Settings.load(sections, file=None, environ=os.environ, prefix="NOTES", overrides=overrides)
+    try:
+        overrides = [parse_assignment(text, origin="the command line") for text in sys.argv[1:]]
+        settings = Settings.load(sections, file=None, environ=os.environ, prefix="NOTES", overrides=overrides)
+    except ConfigError as error:
+        sys.exit(f"notes: {error}")
     kernel = Kernel(modules, lambda name, _: settings.section(name))
 
     def start() -> None:
         kernel.load("notes")
-        server = kernel.get(HttpServer)
-        server.listen()
-        print(f"notes is ready on {server.urls[0]}", flush=True)
+        kernel.get(HttpServer).listen()
+        print(f"notes is ready on {kernel.get(HttpServer).urls[0]}", flush=True)
 
     run(start, stop=lambda: kernel.shutdown(5), reload=kernel.reload)
 

@@ -2,6 +2,8 @@
 
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 from support.process import process
@@ -13,6 +15,13 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 def test_each_is_a_page():
     for path in EXAMPLES.glob("*.py"):
         assert len(path.read_text().splitlines()) <= 100, path
+
+
+def test_wrong_use_is_one_line():
+    for name, word in (("echo.py", "seven"), ("notes.py", "prot=3"), ("notes.py", "http.prot=3")):
+        done = subprocess.run([sys.executable, EXAMPLES / name, word], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
 
 
 def test_echo():

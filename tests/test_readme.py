@@ -50,15 +50,15 @@ def test_the_session(run):
     said = run(block_with("resize cat.jpg"))
     cat, dog, owl = (f'"body":"resize {animal}.jpg"}}' for animal in ("cat", "dog", "owl"))
     assert said == (
-        f'[{{"id":"1","ttl":600,"hide":0,{cat},{{"id":"2","ttl":600,"hide":0,{dog}]'
-        f'[{{"id":"1","ttl":600,"hide":60,{cat}]'
-        f'[{{"id":"2","ttl":600,"hide":0,{dog}]'
-        f'[{{"id":"3","ttl":600,"hide":0,{owl}]'
+        f'[{{"id":"1","ttl":600,"hide":0,{cat},{{"id":"2","ttl":600,"hide":0,{dog}]\n'
+        f'[{{"id":"1","ttl":600,"hide":60,{cat}]\n'
+        f'[{{"id":"2","ttl":600,"hide":0,{dog}]\n'
+        f'[{{"id":"3","ttl":600,"hide":0,{owl}]\n'
     )
 
 
 def test_the_error_is_what_is_shown(run):
-    block = block_with("limit=none")
+    block = block_with("detail=everything")
     shown = re.search(r'"status":400.*', block.replace(" ", ""))[0]
     assert shown in run(block).replace(" ", "")
 

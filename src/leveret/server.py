@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import structlog
+
 from leveret.modules import MemoryModule, QueueModule, RestModule
 from scalestack.config import Between, ConfigError, Override, Settings
 from scalestack.event.module import EventModule
@@ -17,6 +19,8 @@ from scalestack.log.module import LogModule
 from scalestack.module import Module
 from scalestack.net.address import Address, is_loopback
 from scalestack.net.module import NetModule
+
+_log = structlog.get_logger("leveret.server")
 
 PREFIX: Final = "LEVERET"  # of environment variables
 
@@ -62,6 +66,8 @@ class Server:
             for name in self._wanted:
                 self.kernel.load(name)
             self.addresses = self.kernel.get(HttpServer).listen()
+            if not is_loopback(self.settings.section("http").host):
+                _log.warning("others can reach this server, and nobody is asked who they are")
         except BaseException:
             self.kernel.shutdown(0)
             raise
@@ -84,12 +90,17 @@ class Server:
         """What a client is to be given."""
         return self.kernel.get(HttpServer).urls
 
+    @property
+    def durability(self) -> str:
+        """What becomes of messages, in words."""
+        return "gone when this process ends"
+
     def _refuse_to_be_open(self) -> None:
         http: HttpConfig = self.settings.section("http")
         if not self.config.insecure and not is_loopback(http.host):
             raise ConfigError(
-                f"http.host is '{http.host}', which others can reach, and nobody would be asked who they are; "
-                "give --insecure to allow that, or listen on 127.0.0.1"
+                f"http.host is '{http.host}', which is no loopback address: others could reach it, and nobody would be "
+                "asked who they are; give --insecure to allow that, or listen on 127.0.0.1"
             )
 
 

@@ -138,7 +138,10 @@ class _Reader:
         seen: dict[tuple[str, str], str] = {}
         for name, text in sorted(environ.items()):
             rest = name.removeprefix(f"{prefix}_")
-            if rest == name or "__" not in f"_{rest}":
+            if rest == name:
+                continue
+            if "__" not in f"_{rest}":
+                self._refuse_single_underscore(prefix, name, rest)
                 continue
             origin = f"environment {clean(name)}"
             section, _, key = rest.partition("__")
@@ -152,6 +155,13 @@ class _Reader:
                 raise ConfigError(f"{origin} and {seen[section, key]} set the same; one of them is expected")
             seen[section, key] = name
             self._give(origin, section, key, parse_text(text, self._hints[section][key]), origin)
+
+    def _refuse_single_underscore(self, prefix: str, name: str, rest: str) -> None:
+        """PREFIX_HTTP_PORT, where PREFIX_HTTP__PORT must be meant. Variables that name no setting are others'."""
+        section, _, key = rest.lower().partition("_")
+        if key in self._hints.get(section, {}):
+            meant = f"{prefix}_{section}__{key}".upper()
+            raise ConfigError(f"environment {clean(name)}: two underscores part section and key; {meant} is expected")
 
     def read_override(self, override: Override) -> None:
         section, dot, key = override.key.partition(".")

@@ -32,12 +32,15 @@ def run(
         start()
         for number in signals:
             if number != signal.SIGHUP:
+                _log.info("stopping; a second signal ends it at once", signal=signal.Signals(number).name)
                 break
             if reload is not None:
                 try:
                     reload()
                 except Exception as error:
                     _log.error("reloading failed; all goes on as it was", error=str(error))
+                else:
+                    _log.info("reloaded")
     finally:
         stop()
 

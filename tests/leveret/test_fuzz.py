@@ -98,4 +98,4 @@ def test_a_hundred_thousand_random_strings():
             assert raw.send(SEEDS[0]).answer().status == 200
         server.popen.terminate()
         assert server.wait() == 0
-        assert server.popen.stderr.read() == "", "it complained"
+        assert server.popen.stderr.read().count("\n") == 1, "it said more than that it stops"

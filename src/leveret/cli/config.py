@@ -9,7 +9,7 @@ import click
 from leveret.cli.options import configured, make_server
 
 
-@click.command()
+@click.command(short_help="Print the settings, and where each comes from.")
 @configured
 def config(**options: Any) -> None:
     """Print all settings that are in force, as TOML, each with where it comes from.

@@ -12,7 +12,7 @@ from rich.table import Table
 from leveret.cli.options import configured, make_server
 
 
-@click.command()
+@click.command(short_help="Print the modules, and how they depend on each other.")
 @configured
 def modules(**options: Any) -> None:
     """Print all modules, as lsmod does: first those that `serve` loads, in their order.
@@ -24,4 +24,5 @@ def modules(**options: Any) -> None:
     table = Table("name", "state", "depends", "used by", box=SIMPLE, pad_edge=False)
     for status in make_server(**options).plan():
         table.add_row(status.name, status.state, ", ".join(status.depends), ", ".join(status.used_by))
+    table.caption = "planned: what serve would load with these settings, in this order"
     Console().print(table)

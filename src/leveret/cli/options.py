@@ -20,9 +20,9 @@ def configured(command: F) -> F:
     for option in reversed(
         [
             click.option("--config", "file", type=click.Path(path_type=Path), help="A TOML file with settings."),
-            click.option("--host", help="The address to listen on. [http.host]"),
-            click.option("--port", help="The port to listen on; 0 takes a free one. [http.port]"),
-            click.option("--store", help="Where messages are kept: memory://. [server.store]"),
+            click.option("--host", metavar="HOST", help="The address to listen on. [http.host]"),
+            click.option("--port", metavar="PORT", help="The port to listen on; 0 takes a free one. [http.port]"),
+            click.option("--store", metavar="URL", help="Where messages are kept: memory://. [server.store]"),
             click.option("--insecure", is_flag=True, help="Listen beyond loopback without authentication."),
             click.option("--set", "settings", multiple=True, metavar="MODULE.KEY=VALUE", help="Set anything else."),
         ]

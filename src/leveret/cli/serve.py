@@ -14,7 +14,7 @@ from leveret.cli.options import configured, make_server
 from scalestack.run import run
 
 
-@click.command()
+@click.command(short_help="Run a server, until SIGTERM or Ctrl-C.")
 @configured
 def serve(**options: Any) -> None:
     """Serve until SIGTERM or Ctrl-C. Needs no configuration.
@@ -34,7 +34,7 @@ def serve(**options: Any) -> None:
     def start() -> None:
         server.start()
         where = " and ".join(server.urls)
-        click.echo(f"leveret {__version__} is ready on {where}, storing in {server.config.store}")
+        click.echo(f"leveret {__version__} is ready on {where}, storing in {server.config.store} ({server.durability})")
 
     run(start, server.stop, server.reload)
 

@@ -70,7 +70,7 @@ def parse(query: bytes, accepted: Accepted) -> Parameters:
     given: dict[str, str] = {}
     for name, value in parse_query(query):
         if name not in accepted.names:
-            known = f"there are {_listed(sorted(accepted.names))}" if accepted.names else "there are none"
+            known = f"known are {', '.join(sorted(accepted.names))}" if accepted.names else "there are none"
             raise _bad("unknown-parameter", f"there is no parameter '{_shown(name)}' here; {known}")
         if name in given:
             raise _bad("repeated-parameter", f"the parameter '{name}' is given twice; it may be given once")

@@ -102,6 +102,7 @@ class Rest:
         return _answer(self._service.select(account, queue, given.filters, given.wait), self._messages, given.detail)
 
     def update_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
+        _refuse_body(request)
         given = parse(request.query_string, parameters.UPDATE_MESSAGES)
         _check(account, queue)
         changed = self._service.update_matching(account, queue, given.filters, given.change, given.wait)
@@ -127,6 +128,7 @@ class Rest:
         return done.then(_put) if isinstance(done, Pending) else _put(done)
 
     def update_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
+        _refuse_body(request)
         given = parse(request.query_string, parameters.UPDATE_MESSAGE)
         _check_message(account, queue, message)
         return _answer(self._service.update(account, queue, message, given.change), self._message, given.detail)
@@ -168,6 +170,16 @@ def _names(detail: Detail, nothing: str) -> Callable[[list[str]], Response]:
         return render.names(found, detail)
 
     return respond
+
+
+def _refuse_body(request: Request) -> None:
+    """To ignore the body of a POST would leave its sender believing that it did something."""
+    if request.body:
+        raise HttpError(
+            400,
+            "unexpected-body",
+            "a POST takes no body: ttl and hide are query parameters, and a message is made by a PUT to its own path",
+        )
 
 
 def _check_message(account: str, queue: str, message: str) -> None:

@@ -200,10 +200,8 @@ class RequestParser:
     def _too_large(self) -> HttpError:
         limits = self._limits
         if len(self._url) > limits.max_target:
-            return HttpError(414, "target-too-long", f"the request target may have {limits.max_target} bytes")
-        return HttpError(
-            431, "headers-too-large", f"request line and headers may have {limits.max_head} bytes together"
-        )
+            return HttpError(414, "target-too-long", f"the request target may have at most {limits.max_target} bytes")
+        return HttpError(431, "headers-too-large", f"request line and headers may have at most {limits.max_head} bytes")
 
     # What httptools calls. An exception in one of these ends the parsing.
 
@@ -298,7 +296,7 @@ class RequestParser:
         if len(url) > limits.max_target:
             raise self._too_large()
         if len(self._headers) > limits.max_headers:
-            raise HttpError(431, "too-many-headers", f"a request may have {limits.max_headers} headers")
+            raise HttpError(431, "too-many-headers", f"a request may have at most {limits.max_headers} headers")
         size = len(url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
         if size > limits.max_head:
             raise self._too_large()
@@ -335,7 +333,7 @@ class RequestParser:
             self._expects_body()
 
     def _body_too_large(self) -> HttpError:
-        return HttpError(413, "body-too-large", f"a body may have {self._limits.max_body} bytes")
+        return HttpError(413, "body-too-large", f"a body may have at most {self._limits.max_body} bytes")
 
 
 def _after_empty_lines(lead: bytes, data: bytes) -> bytes | None:
@@ -370,4 +368,6 @@ def _path_of(target: bytes, method: bytes) -> bytes:
 def _refusal(error: Exception) -> HttpError:
     if isinstance(error, httptools.HttpParserInvalidMethodError):
         return HttpError(400, "bad-request", "the request does not begin with a method that HTTP knows")
+    if "PRI" in str(error):
+        return HttpError(505, "http-version", "HTTP/2 is not spoken here; HTTP/1.1 and HTTP/1.0 are")
     return HttpError(400, "bad-request", f"this is not a valid HTTP request: {error}")

@@ -30,4 +30,4 @@ class HttpError(Exception):
             "code": self.code,
             "detail": self.detail,
         }
-        return json.dumps(document).encode()
+        return json.dumps(document, separators=(",", ":")).encode()

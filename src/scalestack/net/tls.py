@@ -36,8 +36,12 @@ class Tls:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
+        for path in filter(None, (files.certificate, files.key)):
+            if not path.is_file():
+                raise TlsError(f"the TLS certificate in {files} can't be used: there is no file '{path}'")
         try:
             context.load_cert_chain(files.certificate, files.key)
         except (OSError, ssl.SSLError) as error:
-            raise TlsError(f"the TLS certificate in {files} can't be used: {error}") from error
+            hint = "" if files.key else "; the file must hold the key as well, or a file with the key be named"
+            raise TlsError(f"the TLS certificate in {files} can't be used: {error}{hint}") from error
         return context

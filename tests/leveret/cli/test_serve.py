@@ -1,5 +1,6 @@
 """`leveret serve`, as a process of its own."""
 
+import json
 import os
 import re
 import signal
@@ -33,7 +34,9 @@ def fails(*options, **environ):
 def test_one_line_says_where_it_is_ready_and_where_messages_go():
     with leveret() as server:
         assert re.fullmatch(
-            rf"leveret {package.__version__} is ready on http://127\.0\.0\.1:\d+, storing in memory://\n", server.line
+            rf"leveret {package.__version__} is ready on http://127\.0\.0\.1:\d+, "
+            r"storing in memory:// \(gone when this process ends\)\n",
+            server.line,
         )
         with Raw(server.port) as raw:
             assert raw.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").answer().status == 200
@@ -49,7 +52,8 @@ def test_sigterm_drains_and_exits_with_0():
         assert poll.at_end()
         assert idle.at_end()
         assert server.wait() == 0
-        assert server.popen.stderr.read() == ""
+        (line,) = server.popen.stderr.read().splitlines()
+        assert json.loads(line)["event"] == "stopping; a second signal ends it at once"
 
 
 def test_ctrl_c_does_the_same():
@@ -169,6 +173,14 @@ def test_it_refuses_to_be_open_to_others_without_authentication_unless_told_to(h
     assert "--insecure" in line
     with leveret("--host", host, "--insecure") as server:
         assert server.port
+
+
+def test_a_variable_with_one_underscore_is_told_from_those_of_others():
+    code, line = fails("serve", "--port", "0", LEVERET_HTTP_PORT="1")
+    assert code == 2
+    assert line == (
+        "leveret: environment LEVERET_HTTP_PORT: two underscores part section and key; LEVERET_HTTP__PORT is expected"
+    )
 
 
 def test_a_port_in_use_is_one_line():

@@ -434,6 +434,11 @@ class TestBadInput:
     def test_an_unknown_detail(self, ask, path, text):
         refused(ask("GET", f"{path}?detail={text}"), 400, "bad-parameter")
 
+    @pytest.mark.parametrize("path", [Q, Q + "/a"])
+    def test_a_post_with_a_body_does_nothing_and_says_so(self, filled, path):
+        refused(filled("POST", path + "?hide=60", b"hide=60"), 400, "unexpected-body")
+        assert filled("GET", Q + "/a").json["hide"] == 0
+
     def test_put_answers_nothing_and_so_takes_no_detail(self, ask):
         refused(ask("PUT", M + "?detail=all"), 400, "unknown-parameter")
 

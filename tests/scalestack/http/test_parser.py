@@ -243,6 +243,7 @@ OTHERWISE = {
     "an upgrade in chunks": (501, CHUNKED[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n1\r\na\r\n0\r\n\r\n"),
     "another expectation": (417, GET + b"Expect: miracles\r\n\r\n"),
     "HTTP/2.0": (505, b"GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
+    "HTTP/2's preface": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "HTTP/0.9": (505, b"GET /\r\n\r\n"),
 }
 
