@@ -115,7 +115,8 @@ class QueueService:
         """Change what matches; with a limit and a hide this is a worker's claim."""
         if wait:
             look = partial(self._store.update_matching, account, queue, filters, change)
-            return self._poll(account, queue, filters, wait, look, consumes=True)
+            # What is not hidden is still there for others.
+            return self._poll(account, queue, filters, wait, look, consumes=bool(change.hide))
         return self._store.update_matching(account, queue, filters, change, self.clock())
 
     def delete_matching(self, account: str, queue: str, filters: Filters, wait: int = 0) -> Answer[list[Message]]:
@@ -136,7 +137,7 @@ class QueueService:
     ) -> Answer[list[Message]]:
         def judged(found: list[Message]) -> Answer[Look[list[Message]]]:
             if found:
-                return Look(found, empty=False, more=len(found) == filters.limit)
+                return Look(found, empty=False)
             next_visible = self._store.next_visible(account, queue, filters, self.clock())
             return then(next_visible, lambda at: Look(found, empty=True, next_at=at))
 

@@ -2,8 +2,8 @@
 
 A waiter is registered before it looks a second time, so nothing that happens in between is missed. A wake-up goes to
 every reader, and once all of them have looked, to one consumer. It is passed on to the next consumer by one that is
-gone, by one that found as much as it asked for (there may be more), and by one whose filter may have missed what
-another's would not.
+gone, by one that found something (there may be more, now or when a hide ends), and by one whose filter may have missed
+what another's would not.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ class Look(Generic[T]):
 
     found: T
     empty: bool  # nothing matched
-    more: bool = False  # as much as was asked for matched, so others may find something too
     next_at: float | None = None  # where empty: the wall time at which something hidden may match
 
 
@@ -250,7 +249,7 @@ class Waiters:
         elif not look.empty:
             self._end(waiter)
             waiter.pending.resolve(look.found)
-            if waiter.takes_turns and (look.more or interest.narrow):
+            if waiter.takes_turns:
                 self._pass_on(waiter.parked)
         elif waiter.expired:
             self._end(waiter)

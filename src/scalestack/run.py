@@ -51,5 +51,5 @@ def _of_process() -> Iterator[int]:
         number = signal.sigwait(SIGNALS)
         if number != signal.SIGHUP:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS - {signal.SIGHUP})
         yield number

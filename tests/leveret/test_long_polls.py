@@ -97,6 +97,29 @@ def test_a_client_that_hung_up_takes_nothing_and_the_next_one_is_served(queues, 
     assert heir.answer().json == ["message"]
 
 
+def test_a_second_taker_without_a_limit_is_woken_when_a_second_hide_runs_out(queues, ask):
+    ask("PUT", Q + "/1?hide=1")
+    ask("PUT", Q + "/2?hide=2")
+    polls = [Raw(queues.port), Raw(queues.port)]
+    for poll in polls:
+        poll.send(f"DELETE {Q}?wait=9&detail=id HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    eventually(lambda: queues.service.parked == 2)
+    assert sorted(poll.answer().json[0] for poll in polls) == ["1", "2"]
+    for poll in polls:
+        poll.close()
+
+
+def test_a_change_that_hides_nothing_leaves_it_to_all(queues, ask):
+    polls = [Raw(queues.port) for _ in range(3)]
+    for poll in polls:
+        poll.send(f"POST {Q}?wait=9&ttl=100&detail=id HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    eventually(lambda: queues.service.parked == 3)
+    ask("PUT", M)
+    assert [poll.answer().json for poll in polls] == [["message"]] * 3
+    for poll in polls:
+        poll.close()
+
+
 def test_clients_that_hang_up_just_then_lose_no_message_of_others(queues, ask):
     """Polls die while messages come: whatever was not delivered is still there for the last one."""
     for _ in range(30):

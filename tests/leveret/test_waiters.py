@@ -35,7 +35,7 @@ class Shelf:
             self.looks += 1
             if not self.messages:
                 return Look([], empty=True, next_at=self.next_at)
-            return Look([self.messages.popleft()], empty=False, more=True)
+            return Look([self.messages.popleft()], empty=False)
 
 
 class Poll:

@@ -144,8 +144,12 @@ class MemoryStore(Store):
     def _retire(self, queue: _Queue) -> None:
         """Remove a queue that was seen without messages, unless it has some again."""
         with self._directory_lock:
-            # Empty for good: whoever stores into a queue that may be empty holds the directory's lock.
-            if not queue.gone and not queue.records.by_id:
+            # From here on nobody stores into it: one who found it not empty, by a clock that is behind, sees that it
+            # is gone.
+            with queue.lock:
+                empty = not queue.gone and not queue.records.by_id
+                queue.gone = queue.gone or empty
+            if empty:
                 self._remove_locked(queue)
 
     def _find(self, account: str, queue: str) -> _Queue | None:
@@ -273,7 +277,10 @@ class MemoryStore(Store):
     # Expiry
 
     def _expect(self, queue: _Queue, at: float) -> None:
-        if self._agenda.add(queue, at):
+        earlier = self._agenda.add(queue, at)
+        if queue.gone:  # it was removed meanwhile, and is not to be kept by the agenda
+            self._agenda.drop(queue)
+        elif earlier:
             self._signals.due(at)
 
     def sweep(self, now: float) -> float | None:

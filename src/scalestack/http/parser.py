@@ -89,7 +89,7 @@ class RequestParser:
         self._hosts = 0
         self._decisive: list[tuple[bytes, bytes]] = []
         self._body: bytes | None = None
-        self._parts: list[bytes] = []  # of a body that comes in several
+        self._more = bytearray()  # of a body that comes in several parts, all but the first
         self._body_size = 0
         self._http10 = False
         # httptools takes what follows a request for an upgrade for another protocol: its body is read here.
@@ -166,11 +166,10 @@ class RequestParser:
         """Read the body of a request for an upgrade, and what comes after it."""
         body = data[: self._held_left]
         self._held_left -= len(body)
-        if body:
-            self._parts.append(bytes(body))
+        self._more += body
         if not self._held_left:
-            request.body = b"".join(self._parts)
-            self._parts = []
+            request.body = bytes(self._more)
+            self._more = bytearray()
             self._held = None
             self._complete(request)
             self._feed_rest(data[len(body) :])
@@ -232,6 +231,7 @@ class RequestParser:
             and not self._delivered
             and url[0] == _SLASH
             and _HASH not in url
+            and method != b"CONNECT"
             and len(self._headers) <= self._limits.max_headers
         ):
             self._closely(self._check_head)
@@ -254,7 +254,7 @@ class RequestParser:
         if self._body is None:
             self._body = part
         else:
-            self._parts.append(part)
+            self._more += part
 
     def on_message_complete(self) -> None:
         parser = self._parser
@@ -263,9 +263,9 @@ class RequestParser:
         if body is None:
             body = b""
         else:
-            if self._parts:
-                body = b"".join([body, *self._parts])
-                self._parts = []
+            if self._more:
+                body += self._more
+                self._more = bytearray()
             self._body = None
             self._body_size = 0
             self._body_fed = 0
@@ -293,6 +293,8 @@ class RequestParser:
     def _check_head(self) -> None:
         limits = self._limits
         url = self._url
+        if self._method == b"CONNECT":  # httptools takes what follows it, a body too, for another protocol
+            raise HttpError(501, "not-a-proxy", "CONNECT is for proxies, and this is none")
         if len(url) > limits.max_target:
             raise self._too_large()
         if len(self._headers) > limits.max_headers:
@@ -360,8 +362,6 @@ def _path_of(target: bytes, method: bytes) -> bytes:
             return slash + path if slash else b"/"
         if authority:
             return b"/?" + rest.partition(b"?")[2]
-    if method == b"CONNECT":
-        raise HttpError(501, "not-a-proxy", "CONNECT is for proxies, and this is none")
     raise HttpError(400, "bad-target", "the request target must be a path that begins with '/'")
 
 

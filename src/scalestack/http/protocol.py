@@ -26,6 +26,7 @@ from scalestack.net.connection import Connection
 _log = structlog.get_logger("scalestack.http")
 
 _MAX_BACKLOG = 64 << 10  # bytes kept unread behind a request that must wait; then reading stops
+_PIECE = 64 << 10  # bytes that are written at once
 _LAST_CALL = 0.05  # seconds for requests that were sent before a drain to be read; an idle connection ends then
 _LINGER = 2.0  # seconds that a refused client has to read the refusal before the connection is cut
 
@@ -64,6 +65,8 @@ class HttpConnection(Connection):
         self._backlog: list[bytes] = []  # not parsed yet
         self._backlog_size = 0
         self._feeding = False
+        self._resting = False  # it has had its turn on the loop, and goes on after the others
+        self._deaf = False  # reading is paused
         self._owes_continue = False
         self._last = False  # no more requests are read
         self._eof = False  # the client sends no more
@@ -92,7 +95,7 @@ class HttpConnection(Connection):
     # Bytes come in.
 
     def data_received(self, data: bytes) -> None:
-        if self._waiting is not None or self._writable is not None or self._last:
+        if self._waiting is not None or self._writable is not None or self._resting or self._last:
             if not self._last:
                 self._hold(data)
             return
@@ -118,17 +121,44 @@ class HttpConnection(Connection):
         return self.transport.get_extra_info("sslcontext") is None  # TLS can't be closed by halves
 
     def _take(self, data: bytes, taken: int) -> None:
-        """Parse the rest of `data`, as far as requests can be answered."""
+        """Parse the rest of `data`, as far as requests can be answered, and no others on this loop have to wait."""
         while taken < len(data):
             if self._waiting is not None or self._writable is not None:
                 self._hold(data[taken:])
                 return
+            if not self._parser.in_body:
+                # Many requests in one piece: the others have their turn, and then it goes on.
+                self._resting = True
+                self._hold(data[taken:])
+                self._pause_reading()
+                self.thread.loop.call_soon(self._go_on)
+                return
             taken += self._parser.feed(memoryview(data)[taken:])
+
+    def _is_busy(self) -> bool:
+        """Whether what comes next has to wait."""
+        return self._waiting is not None or self._writable is not None or self._resting or self._last
+
+    def _go_on(self) -> None:
+        self._resting = False
+        if not self._last:
+            self._advance()
 
     def _hold(self, data: bytes) -> None:
         self._backlog.append(data)
         self._backlog_size += len(data)
         if self._backlog_size > _MAX_BACKLOG:
+            waiting = self._waiting
+            if isinstance(waiting, Pending) and waiting.cancel():
+                # Who is not read from can't be seen to hang up, and must not take anything then.
+                self._waiting = None
+                self._refuse(HttpError(400, "too-much-pipelined", "too much is sent behind a request that waits"))
+            else:
+                self._pause_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._deaf:
+            self._deaf = True
             self.transport.pause_reading()
 
     def _set_deadline(self) -> None:
@@ -154,6 +184,7 @@ class HttpConnection(Connection):
     # Requests come out.
 
     def _on_request(self, request: Request) -> None:
+        self._in_head = False  # the next one has a time of its own
         if self._owes_continue:
             self._owes_continue = False
         if self._waiting is not None or self._writable is not None or self._behind:
@@ -189,7 +220,13 @@ class HttpConnection(Connection):
         except Exception as error:
             answer = self._failure(request, error)
         if type(answer) is Response:
-            if request.keep_alive and self._plain and answer.stream is None and request.method != b"HEAD":
+            if (
+                request.keep_alive
+                and self._plain
+                and answer.stream is None
+                and len(answer.body) < _PIECE
+                and request.method != b"HEAD"
+            ):
                 self.transport.write(encode(answer, http10=request.http10))
             else:
                 self._send(request, answer)
@@ -231,11 +268,31 @@ class HttpConnection(Connection):
         if response.stream is not None:
             self._waiting = self.thread.loop.create_task(self._send_stream(request, response, keep_alive))
             return
-        self.transport.write(encode(response, request.method == b"HEAD", keep_alive, request.http10))
+        data = encode(response, request.method == b"HEAD", keep_alive, request.http10)
+        if len(data) > _PIECE:
+            self._waiting = self.thread.loop.create_task(self._send_in_pieces(request, response, data, keep_alive))
+            return
+        self.transport.write(data)
+        self._sent(request, response.status, len(response.body), keep_alive)
+
+    def _sent(self, request: Request, status: int, size: int, keep_alive: bool) -> None:
         if self._access is not None:
-            self._log_access(request, response.status, len(response.body))
+            self._log_access(request, status, size)
         if not keep_alive:
-            self._finish()
+            if self._draining and request.keep_alive:
+                self._linger()  # it was not told before, and may have sent more
+            else:
+                self._finish()
+
+    async def _send_in_pieces(self, request: Request, response: Response, data: bytes, keep_alive: bool) -> None:
+        """Send what is large no faster than the client reads, so that it shows when it reads no more."""
+        for start in range(0, len(data), _PIECE):
+            self.transport.write(memoryview(data)[start : start + _PIECE])
+            if self._writable is not None:
+                await self._writable
+        self._waiting = None
+        self._sent(request, response.status, len(response.body), keep_alive and not self._draining)
+        self._advance()
 
     async def _send_stream(self, request: Request, response: Response, keep_alive: bool) -> None:
         """Send a stream as it comes, and no faster than the client reads."""
@@ -270,10 +327,7 @@ class HttpConnection(Connection):
             if close is not None:
                 await close()
         self._waiting = None
-        if self._access is not None:
-            self._log_access(request, response.status, sent)
-        if not keep_alive or self._draining:
-            self._finish()
+        self._sent(request, response.status, sent, keep_alive and not self._draining)
         self._advance()
 
     def _advance(self) -> None:
@@ -284,19 +338,22 @@ class HttpConnection(Connection):
                 self._refuse(following)
             else:
                 self._answer(following)
-        if self._waiting is not None or self._writable is not None or self._last or self._feeding:
+        if self._feeding or self._is_busy():
             return
         if self._owes_continue:
             self._owes_continue = False
             self.transport.write(CONTINUE)
         if self._backlog:
-            if self._backlog_size > _MAX_BACKLOG:
-                self.transport.resume_reading()
             data = b"".join(self._backlog)
             self._backlog.clear()
             self._backlog_size = 0
             self.data_received(data)
-        elif self._eof or (self._draining and not self._parser.in_body and not self._parser.in_head):
+            if self._is_busy():
+                return
+        if self._deaf:
+            self._deaf = False
+            self.transport.resume_reading()
+        if self._eof or (self._draining and self._parser.between):
             self._finish()
         else:
             self._set_deadline()

@@ -1,6 +1,7 @@
 """Bytes in, requests out. Every case is fed whole, byte by byte, and with bytes left over."""
 
 import itertools
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -240,6 +241,8 @@ OTHERWISE = {
     "another transfer coding": (501, PUT + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
     "something like chunked": (501, PUT + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
     "a proxy's CONNECT": (501, b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "a CONNECT to a path": (501, b"CONNECT / HTTP/1.1\r\nHost: a\r\nContent-Length: 31\r\n\r\n" + LEFT_OVER),
+    "a CONNECT to a URL": (501, b"CONNECT http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     "an upgrade in chunks": (501, CHUNKED[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n1\r\na\r\n0\r\n\r\n"),
     "another expectation": (417, GET + b"Expect: miracles\r\n\r\n"),
     "HTTP/2.0": (505, b"GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
@@ -304,6 +307,20 @@ def test_a_body_in_chunks_of_one_byte_is_no_attack():
     fed = Fed([CHUNKED + b"1\r\na\r\n" * 50_000 + b"0\r\n\r\n"], ParserLimits(max_body=50_000))
     assert fed.error is None
     assert len(fed.requests[0].body) == 50_000
+
+
+def test_a_body_in_small_chunks_takes_no_more_memory_than_its_bytes():
+    requests = []
+    parser = RequestParser(ParserLimits(), requests.append, lambda: None)
+    parser.feed(CHUNKED)
+    tracemalloc.start()
+    for _ in range(100):
+        parser.feed(b"2\r\nab\r\n" * 1000)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 3 * 200_000
+    parser.feed(b"0\r\n\r\n")
+    assert requests[0].body == b"ab" * 100_000
 
 
 def test_an_unfinished_head_and_body_are_known_as_such():

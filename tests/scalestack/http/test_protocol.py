@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -19,12 +20,13 @@ from support.web import PATIENCE, eventually, serving
 class Door:
     """A handler that answers when the test says so."""
 
-    def __init__(self):
+    def __init__(self, cancellable=True):
         self.waiting = []
         self.cancelled = []
+        self.cancellable = cancellable
 
     def __call__(self, request, *parameters):
-        pending = Pending(lambda: self.cancelled.append(request.path))
+        pending = Pending((lambda: self.cancelled.append(request.path)) if self.cancellable else None)
         self.waiting.append((LoopThread.current(), pending))
         return pending
 
@@ -78,6 +80,7 @@ def ready_before(request):
 
 
 door = Door()
+gate = Door(cancellable=False)
 ROUTES = [
     Route("PUT", "/echo", echo),
     Route("GET", "/echo", echo),
@@ -90,8 +93,10 @@ ROUTES = [
     Route("GET", "/broken-stream", lambda request: Response(200, stream=broken_pieces())),
     Route("GET", "/flood", lambda request: Response(200, stream=flood())),
     Route("GET", "/ready", ready_before),
+    Route("GET", "/huge", lambda request: Response(200, b"x" * 20_000_000)),
     Route("GET", "/big", lambda request: Response(200, b"x" * 1_000_000)),
     Route("GET", "/door", door),
+    Route("GET", "/gate", gate),
 ]
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -167,14 +172,78 @@ def test_requests_that_come_while_one_waits_are_answered_after_it(raw):
 
 def test_more_than_fits_behind_a_waiting_request_is_read_later(raw):
     put = b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50_000
-    raw.send(GET % b"/door")
-    eventually(lambda: door.waiting)
+    raw.send(GET % b"/gate")
+    eventually(lambda: gate.waiting)
     sender = threading.Thread(target=raw.send, args=(put * 20,))
     sender.start()
-    door.open()
+    gate.open()
     assert raw.answer().body == b"opened"
     for _ in range(20):
         assert raw.answer().body == b"x" * 50_000
+    sender.join()
+
+
+def test_who_sends_too_much_behind_a_wait_is_not_left_waiting_unheard(raw):
+    """Reading must go on while a request waits that ends with its client; so there can't be any amount behind it."""
+    raw.send(GET % b"/door?flooded")
+    eventually(lambda: door.waiting)
+    door.cancelled.clear()
+    sender = threading.Thread(target=_send_what_it_takes, args=(raw, b"x" * 200_000))
+    sender.start()
+    answer = raw.answer()
+    assert (answer.status, answer.json["code"]) == (400, "too-much-pipelined")
+    assert door.cancelled == [b"/door"]
+    door.waiting.clear()
+    sender.join()
+
+
+def _send_what_it_takes(raw, data):
+    with suppress(ConnectionError):
+        raw.send(data)
+
+
+def test_one_that_pipelines_without_end_leaves_others_their_turn():
+    with serving(ROUTES, threads=1) as web, web.connect() as flood, web.connect() as other:
+        stop = threading.Event()
+
+        def send():
+            while not stop.is_set():
+                flood.send((GET % b"/path/a") * 4000)
+
+        def read():
+            with suppress(ConnectionError):
+                while flood.socket.recv(1 << 20):
+                    pass
+
+        threads = [threading.Thread(target=target) for target in (send, read)]
+        for thread in threads:
+            thread.start()
+        longest = 0.0
+        for _ in range(50):
+            began = time.monotonic()
+            assert other.send(GET % b"/path/b").answer().body == b"b"
+            longest = max(longest, time.monotonic() - began)
+        stop.set()
+        threads[0].join()
+        flood.half_close()
+        threads[1].join()
+        assert longest < 1, f"another waited {longest:.1f} seconds"
+
+
+def test_heads_that_end_with_the_begin_of_the_next_have_each_a_time_of_their_own():
+    request = GET % b"/path/a"
+    with serving(ROUTES, timeouts=Timeouts(head=0.2, body=0.2, idle=0.2, write=0.2)) as web, web.connect() as raw:
+        raw.send(request[:10])
+        end = time.monotonic() + 0.6  # three times as long as one head may take
+        while time.monotonic() < end:
+            assert raw.send(request[10:] + request[:10]).answer().body == b"a"
+
+
+def test_what_is_half_closed_behind_much_that_is_pipelined_ends(raw):
+    sender = threading.Thread(target=lambda: (raw.send((GET % b"/path/a") * 3000), raw.half_close()))
+    sender.start()
+    assert all(raw.answer().body == b"a" for _ in range(3000))
+    assert raw.at_end()
     sender.join()
 
 
@@ -330,6 +399,17 @@ class TestTimeouts:
 
     def test_a_body_that_does_not_end_is_408(self, raw):
         assert raw.send(b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nh").answer().status == 408
+
+    def test_a_client_that_reads_slowly_but_reads_is_not(self, web):
+        with serving(ROUTES, timeouts=Timeouts(head=9, body=9, idle=9, write=0.2)) as web, web.connect() as raw:
+            raw.send(GET % b"/huge")
+            total, began = 0, time.monotonic()
+            while total < 20_000_000:
+                data = raw.socket.recv(100_000)
+                assert data, f"it was cut after {total:,} bytes"
+                total += len(data)
+                if time.monotonic() - began < 0.8:  # four times as long as it may leave all unread
+                    threading.Event().wait(0.005)
 
     def test_a_client_that_does_not_read_is_cut(self, web, raw):
         raw.send((GET % b"/big") * 100)
