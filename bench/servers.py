@@ -52,4 +52,4 @@ def running(arguments: Sequence[str], cpu: int | None = None) -> Iterator[Runnin
 
 def leveret(*options: str) -> list[str]:
     """The arguments for a server with the memory store on a free port."""
-    return ["leveret", "serve", "--port", "0", "--store", "memory://", *options]
+    return ["leveret", "serve", "--port", "0", "--store", "memory://", "--set", "log.level=warning", *options]

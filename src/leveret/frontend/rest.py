@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from leveret.frontend import parameters, render
 from leveret.frontend.openapi import Operation, Shape, document
 from leveret.frontend.parameters import Accepted, Detail, parse
-from leveret.model import InvalidName, Message, Put, check_name
+from leveret.model import Change, InvalidName, Message, Put, check_name
 from leveret.service import QueueService
 from scalestack.event.pending import Answer, Pending, then
 from scalestack.http.message import Handler, Request, Response
@@ -27,6 +27,7 @@ _CREATED: Final = Response(201)
 # By names of this module: on CPython 3.11 `Put.CREATED` takes ten times as long.
 _IS_NEW: Final = Put.CREATED
 _NONE: Final = Detail.NONE
+_UNCHANGED: Final = Change()
 
 
 class Rest:
@@ -122,7 +123,8 @@ class Rest:
         return _answer(self._service.get(account, queue, message), self._message, given.detail)
 
     def put_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
-        given = parse(request.query_string, parameters.PUT_MESSAGE).change
+        query = request.query_string
+        given = parse(query, parameters.PUT_MESSAGE).change if query else _UNCHANGED
         _check_message(account, queue, message)
         done = self._service.put(account, queue, message, request.body, given.ttl, given.hide)
         return done.then(_put) if isinstance(done, Pending) else _put(done)

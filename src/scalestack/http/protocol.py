@@ -53,13 +53,13 @@ class Shared(Protocol):
 class HttpConnection(Connection):
     """One client. Each call runs on the loop that owns the connection."""
 
-    def __init__(self, thread: LoopThread, server: Shared) -> None:
+    def __init__(self, thread: LoopThread, shared: Shared) -> None:
         super().__init__(thread)
-        self._server = server
-        self._timeouts = server.timeouts
-        self._idle_timeout = server.timeouts.idle
-        self._access = server.access
-        self._parser = RequestParser(server.parser_limits, self._on_request, self._on_expect)
+        self._shared = shared
+        self._timeouts = shared.timeouts
+        self._idle_timeout = shared.timeouts.idle
+        self._access = shared.access
+        self._parser = RequestParser(shared.parser_limits, self._on_request, self._on_expect)
         self._waiting: Pending[Response] | asyncio.Task[None] | None = None  # the answer under way
         self._behind: deque[Request | HttpError] = deque()  # parsed, and waiting for their turn
         self._backlog: list[bytes] = []  # not parsed yet
@@ -71,7 +71,7 @@ class HttpConnection(Connection):
         self._last = False  # no more requests are read
         self._eof = False  # the client sends no more
         self._draining = False
-        self._plain = server.access is None  # an answer that is ready is sent, and that is all
+        self._plain = shared.access is None  # an answer that is ready is sent, and that is all
         self._in_head = False
         self._writable: asyncio.Future[None] | None = None  # set while the client reads too slowly
         self._began = 0.0  # of the request under way, for the access log
@@ -163,15 +163,16 @@ class HttpConnection(Connection):
 
     def _set_deadline(self) -> None:
         """Say how long the client may take to do what is next."""
-        if self._last:
-            return
         parser = self._parser
-        if self._writable is not None:
+        if parser.between and self._plain and self._waiting is None:
+            self.expect(self._idle_timeout)  # as nearly always
+        elif self._last:
+            return
+        elif self._writable is not None:
             self.expect(self._timeouts.write)
         elif self._waiting is not None:
             self.expect(math.inf)
         elif parser.between:
-            self._in_head = False
             self.expect(self._idle_timeout)
         elif parser.in_body:
             self._in_head = False
@@ -183,14 +184,41 @@ class HttpConnection(Connection):
 
     # Requests come out.
 
-    def _on_request(self, request: Request) -> None:
-        self._in_head = False  # the next one has a time of its own
-        if self._owes_continue:
+    def _on_request(self, request: Request, its_turn: bool = False) -> None:
+        """Answer it, unless others are before it and it is not its turn yet."""
+        if not its_turn:
+            self._in_head = False  # the next one has a time of its own
             self._owes_continue = False
-        if self._waiting is not None or self._writable is not None or self._behind:
-            self._behind.append(request)
-        elif not self._last:
-            self._answer(request)
+            if self._waiting is not None or self._writable is not None or self._behind:
+                self._behind.append(request)
+                return
+            if self._last:
+                return
+        request.connection = self
+        if self._access is not None:
+            self._began = perf_counter()
+        try:
+            handler, parameters = self._shared.router.find(request.method, request.path)
+            answer = handler(request, *parameters)
+        except Exception as error:
+            answer = self._failure(request, error)
+        if type(answer) is Response:
+            if (
+                request.keep_alive
+                and self._plain
+                and answer.stream is None
+                and len(answer.body) < _PIECE
+                and request.method != b"HEAD"
+                and not request.http10
+            ):
+                self.transport.write(encode(answer))
+            else:
+                self._send(request, answer)
+        elif isinstance(answer, Pending):
+            self._waiting = answer
+            answer.listen(lambda response, error: self._answered(request, response, error))
+        else:
+            self._waiting = self.thread.loop.create_task(self._await(request, cast("Awaitable[Response]", answer)))
 
     def _on_expect(self) -> None:
         if self._waiting is None and not self._behind:
@@ -209,32 +237,6 @@ class HttpConnection(Connection):
         self._linger()
 
     # Answers go out.
-
-    def _answer(self, request: Request) -> None:
-        request.connection = self
-        if self._access is not None:
-            self._began = perf_counter()
-        try:
-            handler, parameters = self._server.router.find(request.method, request.path)
-            answer = handler(request, *parameters)
-        except Exception as error:
-            answer = self._failure(request, error)
-        if type(answer) is Response:
-            if (
-                request.keep_alive
-                and self._plain
-                and answer.stream is None
-                and len(answer.body) < _PIECE
-                and request.method != b"HEAD"
-            ):
-                self.transport.write(encode(answer, http10=request.http10))
-            else:
-                self._send(request, answer)
-        elif isinstance(answer, Pending):
-            self._waiting = answer
-            answer.listen(lambda response, error: self._answered(request, response, error))
-        else:
-            self._waiting = self.thread.loop.create_task(self._await(request, cast("Awaitable[Response]", answer)))
 
     async def _await(self, request: Request, answer: Awaitable[Response]) -> None:
         try:
@@ -337,7 +339,7 @@ class HttpConnection(Connection):
             if isinstance(following, HttpError):
                 self._refuse(following)
             else:
-                self._answer(following)
+                self._on_request(following, its_turn=True)
         if self._feeding or self._is_busy():
             return
         if self._owes_continue:
@@ -421,7 +423,7 @@ class HttpConnection(Connection):
             if not self._writable.done():
                 self._writable.set_result(None)
             self._writable = None
-            self._plain = self._server.access is None and not self._draining and not self._last
+            self._plain = self._shared.access is None and not self._draining and not self._last
             self._set_deadline()
             self._advance()
 

@@ -65,7 +65,7 @@ class Router:
                 node = following
             elif node.parameter is not None:
                 node = node.parameter
-                parameters = (*parameters, segment)
+                parameters += (segment,)
             else:
                 node = self._beyond(path)
         elif path != b"/":
