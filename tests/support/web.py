@@ -46,13 +46,14 @@ def serving(
     timeouts: Timeouts | None = None,
     limits: Limits | None = None,
     access: Access | None = None,
+    server_class: type[HttpServer] = HttpServer,
 ) -> Iterator[Web]:
     """Serve `routes` on a free port."""
     loops = Loops(threads, loop_maker(loop))
     loops.start()
     network = Network(loops, limits or Limits(1000, 0, 100, 5.0))
     try:
-        server = HttpServer(
+        server = server_class(
             network,
             [TcpAddress("127.0.0.1", 0)],
             parser_limits or ParserLimits(),

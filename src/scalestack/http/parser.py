@@ -102,9 +102,9 @@ class RequestParser:
         return not self.between and not self.in_body
 
     def close(self) -> None:
-        """Let go of what would keep this alive: it and httptools' parser hold each other."""
+        """Let go of what would keep this alive: httptools' parser and the owner's methods, which hold it as well."""
         self._ended = True
-        del self._parser
+        del self._parser, self._deliver, self._expects_body
 
     def feed(self, data: bytes | memoryview) -> int:
         """Take some of `data`, and say how much: call again with the rest. `HttpError` for what can't be a request."""

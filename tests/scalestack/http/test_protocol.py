@@ -1,8 +1,10 @@
 """HTTP/1.1 on one connection, through real sockets."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -14,6 +16,7 @@ from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
 from scalestack.http.protocol import Timeouts
 from scalestack.http.router import Route
+from scalestack.http.server import HttpServer
 from support.web import PATIENCE, eventually, serving
 
 
@@ -443,6 +446,37 @@ class TestDraining:
             assert waiting.at_end()
             web.network.settle(time.monotonic() + PATIENCE)
             assert web.network.connections == 0
+
+
+def test_nothing_of_a_connection_is_left_to_the_garbage_collector():
+    made = []
+
+    class Watched(HttpServer):
+        def connection(self, thread):
+            connection = super().connection(thread)
+            made.append(weakref.ref(connection))
+            return connection
+
+    gc.disable()
+    try:
+        with serving(ROUTES, server_class=Watched) as web:
+            for request in (
+                GET % b"/path/a",
+                GET % b"/coroutine",
+                GET % b"/stream",
+                GET % b"/nothing",
+                b"nonsense\r\n\r\n",
+            ):
+                with web.connect() as raw:
+                    raw.send(request).answer()
+            with web.connect() as raw:
+                raw.send(GET % b"/door")
+                eventually(lambda: door.waiting)
+                door.waiting.clear()
+            eventually(lambda: not any(connection() for connection in made))
+            assert len(made) == 6
+    finally:
+        gc.enable()
 
 
 def test_each_answer_is_logged_where_that_is_asked_for():
