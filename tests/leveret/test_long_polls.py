@@ -4,6 +4,7 @@ import resource
 import socket
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -141,18 +142,22 @@ def test_two_thousand_polls_and_one_put():
     """Exactly one claim gets it, all readers do, and nobody spins meanwhile."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with leveret("--store", "memory://", "--set", "event.threads=2") as server:
+    with leveret("--store", "memory://", "--set", "event.threads=2") as server, ExitStack() as opened:
         polls = {}
         for index in range(2000):
-            sock = socket.create_connection(("127.0.0.1", server.port))
+            sock = opened.enter_context(socket.create_connection(("127.0.0.1", server.port)))
             method = "GET" if index % 2 else "POST"
             more = "" if index % 2 else "&limit=1&hide=60"
             sock.sendall(f"{method} {Q}?wait=60{more}&detail=id HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             polls[sock] = method
         ask = Client(server.port)
+        opened.callback(ask.close)
         ask("GET", "/")
-        idle = _share_of_a_core(server)
-        assert idle < 0.02, f"parked polls take {idle:.1%} of a core"
+        # Parking them is work, which may not be over yet; what spins would spin in every second.
+        shares = []
+        while not shares or (shares[-1] >= 0.02 and len(shares) < 5):
+            shares.append(_share_of_a_core(server))
+        assert shares[-1] < 0.02, f"parked polls take so much of a core, second by second: {shares}"
         assert ask("PUT", M).status == 201
         answered = []
         for sock, method in polls.items():
@@ -165,9 +170,6 @@ def test_two_thousand_polls_and_one_put():
         answered += _answers(polls)
         assert len(answered) == 1
         assert b'["message"]' in answered[0]
-        ask.close()
-        for sock in polls:
-            sock.close()
 
 
 def _answers(polls):
