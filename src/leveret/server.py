@@ -57,21 +57,25 @@ class Server:
         self.config: ServerConfig = self.settings.section("server")
         self._wanted = ("log", _store_module(self.config.store), "rest")
         self.kernel = Kernel(self.modules, lambda name, _: self.settings.section(name))
-        self.addresses: list[Address] = []
 
     def start(self) -> list[Address]:
         """Load all modules and listen; answers the addresses. What fails is undone, and raised as one clear error."""
-        self._refuse_to_be_open()
+        http: HttpConfig = self.settings.section("http")
+        open_to_others = not is_loopback(http.host)
+        if open_to_others and not self.config.insecure:
+            raise ConfigError(
+                f"http.host is '{http.host}', which is no loopback address: others could reach it, and nobody would be "
+                "asked who they are; give --insecure to allow that, or listen on 127.0.0.1"
+            )
         try:
             for name in self._wanted:
                 self.kernel.load(name)
-            self.addresses = self.kernel.get(HttpServer).listen()
-            if not is_loopback(self.settings.section("http").host):
+            if open_to_others:
                 _log.warning("others can reach this server, and nobody is asked who they are")
+            return self.kernel.get(HttpServer).listen()
         except BaseException:
             self.kernel.shutdown(0)
             raise
-        return self.addresses
 
     def reload(self) -> None:
         """Read certificates again."""
@@ -94,14 +98,6 @@ class Server:
     def durability(self) -> str:
         """What becomes of messages, in words."""
         return "gone when this process ends"
-
-    def _refuse_to_be_open(self) -> None:
-        http: HttpConfig = self.settings.section("http")
-        if not self.config.insecure and not is_loopback(http.host):
-            raise ConfigError(
-                f"http.host is '{http.host}', which is no loopback address: others could reach it, and nobody would be "
-                "asked who they are; give --insecure to allow that, or listen on 127.0.0.1"
-            )
 
 
 def available_modules() -> dict[str, type[Module[Any]]]:

@@ -307,16 +307,22 @@ class Order:
         """The first leaf at or below `node` whose bounds allow a match."""
         if isinstance(node, Leaf):
             return node
-        for child in node.children:
-            at = child.visible_min
+        leaf = self._among(node.children, now, horizon)
+        if leaf is None:
+            node.tighten(now)
+        return leaf
+
+    def _among(self, nodes: list[Tree], now: float, horizon: float) -> Leaf | None:
+        """The first leaf at or below any of `nodes` whose bounds allow a match."""
+        for node in nodes:
+            at = node.visible_min
             if at > horizon:
                 if at < self._until:
                     self._until = at
-            elif child.expires_max > now:
-                leaf = self._enter(child, now, horizon)
+            elif node.expires_max > now:
+                leaf = self._enter(node, now, horizon)
                 if leaf is not None:
                     return leaf
-        node.tighten(now)
         return None
 
     def _following(self, node: Tree, now: float, horizon: float) -> Leaf | None:
@@ -324,15 +330,9 @@ class Order:
         parent = node.parent
         while parent is not None:
             siblings = parent.children
-            for sibling in siblings[siblings.index(node) + 1 :]:
-                at = sibling.visible_min
-                if at > horizon:
-                    if at < self._until:
-                        self._until = at
-                elif sibling.expires_max > now:
-                    leaf = self._enter(sibling, now, horizon)
-                    if leaf is not None:
-                        return leaf
+            leaf = self._among(siblings[siblings.index(node) + 1 :], now, horizon)
+            if leaf is not None:
+                return leaf
             parent.tighten(now)
             node, parent = parent, parent.parent
         return None

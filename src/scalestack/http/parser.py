@@ -137,10 +137,7 @@ class RequestParser:
         self.between = False
         self._data = b""
         self._delivered = False
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
-            self._recover(problem, data)
+        self._feed_rest(data)
         self._count(data, size)
         return size
 

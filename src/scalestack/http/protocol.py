@@ -152,6 +152,7 @@ class HttpConnection(Connection):
             if isinstance(waiting, Pending) and waiting.cancel():
                 # Who is not read from can't be seen to hang up, and must not take anything then.
                 self._waiting = None
+                self._behind.clear()
                 self._refuse(HttpError(400, "too-much-pipelined", "too much is sent behind a request that waits"))
             else:
                 self._pause_reading()
@@ -257,12 +258,7 @@ class HttpConnection(Connection):
     def _failure(self, request: Request, error: BaseException | None) -> Response:
         if isinstance(error, HttpError):
             return _problem(error)
-        _log.error(
-            "a handler failed",
-            method=request.method.decode("latin-1"),
-            path=request.path.decode("latin-1"),
-            exc_info=error,
-        )
+        _log.error("a handler failed", **_named(request), exc_info=error)
         return _problem(HttpError(500, "internal", "the server failed at this request; its log says why"))
 
     def _send(self, request: Request, response: Response) -> None:
@@ -316,12 +312,7 @@ class HttpConnection(Connection):
                     self.transport.write(LAST_CHUNK)
         except Exception as error:
             # What was sent can't be taken back: only cutting the connection says that the answer is not whole.
-            _log.error(
-                "a stream failed",
-                method=request.method.decode("latin-1"),
-                path=request.path.decode("latin-1"),
-                exc_info=error,
-            )
+            _log.error("a stream failed", **_named(request), exc_info=error)
             self.transport.abort()
             return
         finally:
@@ -376,7 +367,7 @@ class HttpConnection(Connection):
 
     def _close_idle(self) -> None:
         idle = self._waiting is None and not self._behind and not self._backlog
-        if idle and not self._last and not self._parser.in_head and not self._parser.in_body:
+        if idle and not self._last and self._parser.between:
             self._finish()
 
     def _finish(self) -> None:
@@ -403,7 +394,7 @@ class HttpConnection(Connection):
     def timed_out(self) -> None:
         if self._last or self._writable is not None:
             self.transport.abort()
-        elif self._parser.in_head or self._parser.in_body:
+        elif not self._parser.between:
             what = "body" if self._parser.in_body else "head"
             self._refuse(HttpError(408, "timeout", f"the request's {what} did not come in time"))
         else:

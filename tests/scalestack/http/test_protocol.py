@@ -186,9 +186,10 @@ def test_more_than_fits_behind_a_waiting_request_is_read_later(raw):
     sender.join()
 
 
-def test_who_sends_too_much_behind_a_wait_is_not_left_waiting_unheard(raw):
+@pytest.mark.parametrize("behind", [b"", GET % b"/path/never"], ids=["nothing parsed", "a request parsed"])
+def test_who_sends_too_much_behind_a_wait_is_not_left_waiting_unheard(raw, behind):
     """Reading must go on while a request waits that ends with its client; so there can't be any amount behind it."""
-    raw.send(GET % b"/door?flooded")
+    raw.send(GET % b"/door?flooded" + behind)
     eventually(lambda: door.waiting)
     door.cancelled.clear()
     sender = threading.Thread(target=_send_what_it_takes, args=(raw, b"x" * 200_000))
