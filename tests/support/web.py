@@ -16,7 +16,7 @@ from scalestack.event.makers import loop_maker
 from scalestack.http.parser import ParserLimits
 from scalestack.http.protocol import Timeouts
 from scalestack.http.router import Route
-from scalestack.http.server import HttpServer
+from scalestack.http.server import HttpServer, Translate
 from scalestack.log import Access
 from scalestack.net.address import TcpAddress
 from scalestack.net.listener import Limits, Network
@@ -47,6 +47,7 @@ def serving(
     limits: Limits | None = None,
     access: Access | None = None,
     server_class: type[HttpServer] = HttpServer,
+    translate: Translate | None = None,
 ) -> Iterator[Web]:
     """Serve `routes` on a free port."""
     loops = Loops(threads, loop_maker(loop))
@@ -60,7 +61,7 @@ def serving(
             timeouts or Timeouts(30.0, 30.0, 30.0, 30.0),
             access,
         )
-        server.mount(routes(loops) if callable(routes) else routes)
+        server.mount(routes(loops) if callable(routes) else routes, translate)
         address = server.listen()[0]
         assert isinstance(address, TcpAddress)
         yield Web(server, network, address.port)

@@ -90,6 +90,10 @@ class LoopThread:
             self.post(run)
         return future
 
+    def soon(self, function: Callable[..., object], *args: Any) -> None:
+        """Call `function` at the loop's next turn, after what is ready in this one. Only from this thread."""
+        self.loop.call_soon(function, *args)
+
     def later(self, seconds: float, function: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
         """Call `function` in so many seconds, unless the handle is cancelled first. Only from this thread."""
         return self.loop.call_later(max(0.0, seconds), function, *args)

@@ -6,7 +6,8 @@ value. Only what must wait (a parked long poll, a store that commits in another 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
@@ -109,3 +110,26 @@ def then(answer: Answer[T], step: Callable[[T], Answer[U]]) -> Answer[U]:
     if isinstance(answer, Pending):
         return cast("Pending[Any]", answer).then(step)
     return step(answer)
+
+
+def gather(answers: Sequence[Answer[T]]) -> Answer[list[T]]:
+    """All answers, in order: now where all are ready, else when the last of them comes. The first error is theirs."""
+    values: list[Any] = list(answers)
+    waiting = [number for number, answer in enumerate(values) if isinstance(answer, Pending)]
+    if not waiting:
+        return values
+    together: Pending[list[T]] = Pending()
+    left = len(waiting)
+
+    def take(number: int, value: T | None, error: BaseException | None) -> None:
+        nonlocal left
+        left -= 1
+        values[number] = value
+        if error is not None:
+            together.fail(error)
+        elif not left:
+            together.resolve(values)
+
+    for number in waiting:
+        values[number].listen(partial(take, number))
+    return together

@@ -49,6 +49,9 @@ class Shared(Protocol):
     access: Access | None
     router: Router  # of this moment: a change replaces it
 
+    def translate(self, error: BaseException, /) -> HttpError | None:
+        """What clients are told of a handler's error; None where nobody knows it."""
+
 
 class HttpConnection(Connection):
     """One client. Each call runs on the loop that owns the connection."""
@@ -258,6 +261,9 @@ class HttpConnection(Connection):
     def _failure(self, request: Request, error: BaseException | None) -> Response:
         if isinstance(error, HttpError):
             return _problem(error)
+        known = None if error is None else self._shared.translate(error)
+        if known is not None:
+            return _problem(known)
         _log.error("a handler failed", **_named(request), exc_info=error)
         return _problem(HttpError(500, "internal", "the server failed at this request; its log says why"))
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from scalestack.event.loops import LoopThread
 from scalestack.http.parser import ParserLimits
+from scalestack.http.problem import HttpError
 from scalestack.http.protocol import HttpConnection, Timeouts
 from scalestack.http.router import Route, Router
 from scalestack.log import Access
 from scalestack.net.address import Address, UnixAddress
 from scalestack.net.listener import Network
 from scalestack.net.tls import CertificateFiles, Tls
+
+Translate: TypeAlias = Callable[[BaseException], HttpError | None]
 
 
 class HttpServer:
@@ -37,6 +41,7 @@ class HttpServer:
         self._tls: Tls | None = None
         self._network = network
         self._mounts: list[Sequence[Route]] = []
+        self._translators: list[Translate] = []
         self._mount_lock = threading.Lock()  # guards the mounts while a new router is made of them
         self.router = Router([])
 
@@ -53,12 +58,25 @@ class HttpServer:
         """All that are mounted now."""
         return [route for mount in self._mounts for route in mount]
 
-    def mount(self, routes: Sequence[Route]) -> None:
-        """Serve these routes from the next request on; `RouteClash` where one is served already."""
+    def translate(self, error: BaseException) -> HttpError | None:
+        """What clients are told of a handler's error; None where nobody knows it."""
+        for translate in self._translators:
+            translated = translate(error)
+            if translated is not None:
+                return translated
+        return None
+
+    def mount(self, routes: Sequence[Route], translate: Translate | None = None) -> None:
+        """Serve these routes from the next request on; `RouteClash` where one is served already.
+
+        `translate` says what clients are told of errors that are no `HttpError`; None for one that it doesn't know.
+        """
         with self._mount_lock:
             mounts = [*self._mounts, routes]
             self.router = Router(route for mount in mounts for route in mount)
             self._mounts = mounts
+            if translate is not None:
+                self._translators = [*self._translators, translate]
 
     def unmount(self, routes: Sequence[Route]) -> None:
         """Serve these routes no more. Requests under way are still answered; harmless when called again."""

@@ -101,6 +101,21 @@ def test_a_post_that_fails_does_not_stop_the_next(loops):
     assert [type(problem) for problem in problems] == [ZeroDivisionError]
 
 
+def test_what_is_called_soon_runs_after_what_is_ready(loops):
+    thread = loops.threads[0]
+    order = []
+    done = threading.Event()
+
+    def run():
+        thread.soon(order.append, "soon")
+        thread.soon(done.set)
+        order.append("now")
+
+    thread.call(run).result()
+    assert done.wait(PATIENCE)
+    assert order == ["now", "soon"]
+
+
 def test_a_timer_rings_unless_it_is_cancelled(loops):
     thread = loops.threads[0]
     rung = threading.Event()

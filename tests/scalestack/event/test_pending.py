@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalestack.event.pending import Pending, then
+from scalestack.event.pending import Pending, gather, then
 
 
 def test_a_ready_answer_goes_straight_to_the_next_step():
@@ -90,3 +90,29 @@ def test_an_answer_has_one_listener():
     pending.listen(lambda value, error: None)
     with pytest.raises(RuntimeError, match="one listener"):
         pending.listen(lambda value, error: None)
+
+
+def test_answers_that_are_ready_are_gathered_at_once():
+    assert gather([1, 2]) == [1, 2]
+    assert gather([]) == []
+
+
+def test_gathered_answers_come_in_order_when_the_last_is_there():
+    first: Pending[int] = Pending()
+    third: Pending[int] = Pending()
+    heard = []
+    gather([first, 2, third]).listen(lambda value, error: heard.append(value))
+    third.resolve(3)
+    assert heard == []
+    first.resolve(1)
+    assert heard == [[1, 2, 3]]
+
+
+def test_the_first_error_is_that_of_what_is_gathered():
+    pendings: list[Pending[int]] = [Pending(), Pending()]
+    heard = []
+    gather(pendings).listen(lambda value, error: heard.append(error))
+    problem = ValueError()
+    pendings[1].fail(problem)
+    pendings[0].resolve(1)
+    assert heard == [problem]
