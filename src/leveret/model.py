@@ -136,3 +136,11 @@ class Put(Enum):
 
     CREATED = "created"
     REPLACED = "replaced"
+
+
+class Want(Enum):
+    """What the caller needs of the messages that an answer is about. A store may give more, never less."""
+
+    NOTHING = "nothing"  # whether there are any: one stands for all, and is no more than not None
+    ATTRIBUTES = "attributes"  # all but bodies, which may be empty
+    ALL = "all"

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 
 import structlog
 
-from leveret.model import MAX_SECONDS, Change, Draft, Filters, Message, Page, Put
+from leveret.model import MAX_SECONDS, Change, Draft, Filters, Message, Page, Put, Want
 from leveret.store.base import Store
 from leveret.waiters import Interest, Look, Waiters
 from scalestack.clock import Clock
@@ -88,43 +88,49 @@ class QueueService:
         done = self._store.put(account, queue, (Draft(id, body, ttl, hide),), self.clock())
         return done.then(_only) if isinstance(done, Pending) else done[0]
 
-    def get(self, account: str, queue: str, id: str) -> Answer[Message | None]:
-        found = self._store.get(account, queue, (id,), self.clock())
+    def get(self, account: str, queue: str, id: str, want: Want = Want.ALL) -> Answer[Message | None]:
+        found = self._store.get(account, queue, (id,), self.clock(), want)
         return found.then(_only) if isinstance(found, Pending) else found[0]
 
-    def update(self, account: str, queue: str, id: str, change: Change) -> Answer[Message | None]:
+    def update(
+        self, account: str, queue: str, id: str, change: Change, want: Want = Want.ALL
+    ) -> Answer[Message | None]:
         """Change a message; answers it as it is after that."""
-        return then(self._store.update(account, queue, (id,), change, self.clock()), _only)
+        return then(self._store.update(account, queue, (id,), change, self.clock(), want), _only)
 
-    def delete(self, account: str, queue: str, id: str) -> Answer[Message | None]:
+    def delete(self, account: str, queue: str, id: str, want: Want = Want.ALL) -> Answer[Message | None]:
         """Delete a message; answers it as it was."""
-        deleted = self._store.delete(account, queue, (id,), self.clock())
+        deleted = self._store.delete(account, queue, (id,), self.clock(), want)
         return deleted.then(_only) if isinstance(deleted, Pending) else deleted[0]
 
     # The messages of a queue that match; an empty list where none do, after `wait`.
 
-    def select(self, account: str, queue: str, filters: Filters, wait: int = 0) -> Answer[list[Message]]:
+    def select(
+        self, account: str, queue: str, filters: Filters, wait: int = 0, want: Want = Want.ALL
+    ) -> Answer[list[Message]]:
         if wait:
-            look = partial(self._store.select, account, queue, filters)
+            look = partial(self._store.select, account, queue, filters, want=want)
             return self._poll(account, queue, filters, wait, look, consumes=False)
-        return self._store.select(account, queue, filters, self.clock())
+        return self._store.select(account, queue, filters, self.clock(), want)
 
     def update_matching(
-        self, account: str, queue: str, filters: Filters, change: Change, wait: int = 0
+        self, account: str, queue: str, filters: Filters, change: Change, wait: int = 0, want: Want = Want.ALL
     ) -> Answer[list[Message]]:
         """Change what matches; with a limit and a hide this is a worker's claim."""
         if wait:
-            look = partial(self._store.update_matching, account, queue, filters, change)
+            look = partial(self._store.update_matching, account, queue, filters, change, want=want)
             # What is not hidden is still there for others.
             return self._poll(account, queue, filters, wait, look, consumes=bool(change.hide))
-        return self._store.update_matching(account, queue, filters, change, self.clock())
+        return self._store.update_matching(account, queue, filters, change, self.clock(), want)
 
-    def delete_matching(self, account: str, queue: str, filters: Filters, wait: int = 0) -> Answer[list[Message]]:
+    def delete_matching(
+        self, account: str, queue: str, filters: Filters, wait: int = 0, want: Want = Want.ALL
+    ) -> Answer[list[Message]]:
         """Delete what matches; with a limit this is a pop."""
         if wait:
-            look = partial(self._store.delete_matching, account, queue, filters)
+            look = partial(self._store.delete_matching, account, queue, filters, want=want)
             return self._poll(account, queue, filters, wait, look, consumes=True)
-        return self._store.delete_matching(account, queue, filters, self.clock())
+        return self._store.delete_matching(account, queue, filters, self.clock(), want)
 
     def _poll(
         self,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
-from leveret.frontend.rest import Rest
+from leveret.frontend.rest import Rest, translate
 from leveret.service import QueueConfig, QueueService
 from leveret.store.base import Store
 from scalestack.clock import Clock
@@ -42,7 +42,7 @@ def serving_queues(
         queues.service.start()
         return Rest(queues.service).routes()
 
-    with serving(routes, threads=threads, **options) as web:
+    with serving(routes, threads=threads, translate=translate, **options) as web:
         queues.port = web.port
         try:
             yield queues

@@ -8,7 +8,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
-from leveret.model import MAX_SECONDS, Change, Filters, Page
+from leveret.model import MAX_SECONDS, Change, Filters, Page, Want
 from scalestack.http.message import parse_query
 from scalestack.http.problem import HttpError
 
@@ -61,6 +61,16 @@ class Parameters:
     change: Change
     wait: int  # seconds
     detail: Detail
+    want: Want  # what the detail takes of the messages
+
+
+_WANTS: Final = {
+    Detail.NONE: Want.NOTHING,
+    Detail.ID: Want.ATTRIBUTES,
+    Detail.ATTRIBUTES: Want.ATTRIBUTES,
+    Detail.BODY: Want.ALL,
+    Detail.ALL: Want.ALL,
+}
 
 
 # Clients repeat themselves: a worker's claim has the same query string every time.
@@ -77,6 +87,7 @@ def parse(query: bytes, accepted: Accepted) -> Parameters:
         given[name] = value
     limit = _whole("limit", given.get("limit"), 1, MAX_LIMIT)
     marker = given.get("marker")
+    detail = _detail(given.get("detail"), accepted)
     return Parameters(
         page=Page(limit, marker),
         filters=Filters(limit, marker, _truth("match_hidden", given.get("match_hidden", "false"))),
@@ -84,7 +95,8 @@ def parse(query: bytes, accepted: Accepted) -> Parameters:
             ttl=_whole("ttl", given.get("ttl"), 0, MAX_SECONDS), hide=_whole("hide", given.get("hide"), 0, MAX_SECONDS)
         ),
         wait=_whole("wait", given.get("wait"), 0, MAX_SECONDS) or 0,
-        detail=_detail(given.get("detail"), accepted),
+        detail=detail,
+        want=_WANTS[detail],
     )
 
 

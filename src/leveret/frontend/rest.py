@@ -12,6 +12,7 @@ from leveret.frontend.openapi import Operation, Shape, document
 from leveret.frontend.parameters import Accepted, Detail, parse
 from leveret.model import Change, InvalidName, Message, Put, check_name
 from leveret.service import QueueService
+from leveret.store.base import StoreError, StoreFailed, StoreFull
 from scalestack.event.pending import Answer, Pending, then
 from scalestack.http.message import Handler, Request, Response
 from scalestack.http.problem import HttpError
@@ -28,6 +29,13 @@ _CREATED: Final = Response(201)
 _IS_NEW: Final = Put.CREATED
 _NONE: Final = Detail.NONE
 _UNCHANGED: Final = Change()
+
+# The first that fits counts. 507 is WebDAV's, for a server without room (RFC 4918 section 11.5).
+_STORE_ERRORS: Final = (
+    (StoreFull, 507, "store-full"),
+    (StoreFailed, 503, "store-failed"),
+    (StoreError, 500, "store-error"),
+)
 
 
 class Rest:
@@ -100,19 +108,20 @@ class Rest:
     def list_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
         given = parse(request.query_string, parameters.LIST_MESSAGES)
         _check(account, queue)
-        return _answer(self._service.select(account, queue, given.filters, given.wait), self._messages, given.detail)
+        found = self._service.select(account, queue, given.filters, given.wait, given.want)
+        return _answer(found, self._messages, given.detail)
 
     def update_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
         _refuse_body(request)
         given = parse(request.query_string, parameters.UPDATE_MESSAGES)
         _check(account, queue)
-        changed = self._service.update_matching(account, queue, given.filters, given.change, given.wait)
+        changed = self._service.update_matching(account, queue, given.filters, given.change, given.wait, given.want)
         return _answer(changed, self._messages, given.detail)
 
     def delete_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
         given = parse(request.query_string, parameters.DELETE_MESSAGES)
         _check(account, queue)
-        deleted = self._service.delete_matching(account, queue, given.filters, given.wait)
+        deleted = self._service.delete_matching(account, queue, given.filters, given.wait, given.want)
         return _answer(deleted, self._messages, given.detail)
 
     # One message.
@@ -120,7 +129,7 @@ class Rest:
     def get_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         given = parse(request.query_string, parameters.GET_MESSAGE)
         _check_message(account, queue, message)
-        return _answer(self._service.get(account, queue, message), self._message, given.detail)
+        return _answer(self._service.get(account, queue, message, given.want), self._message, given.detail)
 
     def put_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         query = request.query_string
@@ -133,12 +142,13 @@ class Rest:
         _refuse_body(request)
         given = parse(request.query_string, parameters.UPDATE_MESSAGE)
         _check_message(account, queue, message)
-        return _answer(self._service.update(account, queue, message, given.change), self._message, given.detail)
+        changed = self._service.update(account, queue, message, given.change, given.want)
+        return _answer(changed, self._message, given.detail)
 
     def delete_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         given = parse(request.query_string, parameters.DELETE_MESSAGE)
         _check_message(account, queue, message)
-        return _answer(self._service.delete(account, queue, message), self._message, given.detail)
+        return _answer(self._service.delete(account, queue, message, given.want), self._message, given.detail)
 
     # From the service's answers to responses.
 
@@ -153,6 +163,14 @@ class Rest:
         if detail is _NONE:  # what a worker's DELETE asks for: spares it the clock
             return render.NO_CONTENT
         return render.message(found, detail, self._service.clock())
+
+
+def translate(error: BaseException) -> HttpError | None:
+    """What clients are told of a store's error."""
+    for kind, status, code in _STORE_ERRORS:
+        if isinstance(error, kind):
+            return HttpError(status, code, str(error))
+    return None
 
 
 def _answer(answer: Answer[T], respond: Callable[[Detail, T], Response], detail: Detail) -> Answer[Response]:

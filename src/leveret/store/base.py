@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
-from leveret.model import Change, Draft, Filters, Message, Page, Put
+from leveret.model import Change, Draft, Filters, Message, Page, Put, Want
 from scalestack.event.pending import Answer
 
 
@@ -20,11 +20,28 @@ class Signals(Protocol):
         """`sweep` has work at `at`, earlier than was last said."""
 
 
+class StoreError(Exception):
+    """A store could not do what it was asked for, and nothing of it is done; the text is for a person to act on."""
+
+
+class StoreFull(StoreError):
+    """There is no room for it. What needs none is done as ever."""
+
+
+class StoreFailed(StoreError):
+    """The store is broken, or closed: it does nothing more."""
+
+
+class Unusable(StoreError):
+    """A store can't be opened as it is; its text says why, and what to do."""
+
+
 class Store(ABC):
     """Keeps messages. Never waits for one, and never reads a clock: `now` (wall seconds) is an argument.
 
-    Each call is atomic, and takes O(log n) in the depth of its queue for each message that it touches. It answers
-    with its value, or with a `Pending` where the value comes later, by way of the loop that called.
+    Each call is atomic, and takes O(log n) in the depth of its queue for each message that it touches; one that matches
+    more than 500 messages may do so in pieces, between which others get their turn. It answers with its value, or with
+    a `Pending` where the value comes later, by way of the loop that called. What fails is a `StoreError`.
     What has expired at `now` is not there, to the instant; a queue without messages is not there, nor is an account
     without queues. Names come checked. Order is that of insertion: of messages in a queue, of queues in an account,
     and of accounts.
@@ -60,31 +77,39 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def get(self, account: str, queue: str, ids: Sequence[str], now: float) -> Answer[list[Message | None]]:
+    def get(
+        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+    ) -> Answer[list[Message | None]]:
         """The messages with these ids, hidden or not, in the order of `ids`; None for one that is not there."""
 
     @abstractmethod
     def update(
-        self, account: str, queue: str, ids: Sequence[str], change: Change, now: float
+        self, account: str, queue: str, ids: Sequence[str], change: Change, now: float, want: Want = Want.ALL
     ) -> Answer[list[Message | None]]:
         """Change the messages with these ids, hidden or not; answers them as they are after it, as `get` does."""
 
     @abstractmethod
-    def delete(self, account: str, queue: str, ids: Sequence[str], now: float) -> Answer[list[Message | None]]:
+    def delete(
+        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+    ) -> Answer[list[Message | None]]:
         """Delete the messages with these ids, hidden or not; answers them as they were, as `get` does."""
 
     @abstractmethod
-    def select(self, account: str, queue: str, filters: Filters, now: float) -> Answer[list[Message]]:
+    def select(
+        self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL
+    ) -> Answer[list[Message]]:
         """The messages that match, in order."""
 
     @abstractmethod
     def update_matching(
-        self, account: str, queue: str, filters: Filters, change: Change, now: float
+        self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Want = Want.ALL
     ) -> Answer[list[Message]]:
         """Change what matches; answers it as it is after the change."""
 
     @abstractmethod
-    def delete_matching(self, account: str, queue: str, filters: Filters, now: float) -> Answer[list[Message]]:
+    def delete_matching(
+        self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL
+    ) -> Answer[list[Message]]:
         """Delete what matches; answers it as it was."""
 
     @abstractmethod

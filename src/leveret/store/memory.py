@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Final
 
-from leveret.model import NEVER, Change, Draft, Filters, Message, Page, Put
+from leveret.model import NEVER, Change, Draft, Filters, Message, Page, Put, Want
 from leveret.store.agenda import Agenda
 from leveret.store.base import Signals, Store
 from leveret.store.records import Records
@@ -198,7 +198,9 @@ class MemoryStore(Store):
         owner.witness = found
         return found
 
-    def get(self, account: str, queue: str, ids: Sequence[str], now: float) -> list[Message | None]:
+    def get(
+        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+    ) -> list[Message | None]:
         there = self._accounts.get(account)
         found = None if there is None else there.queues.get(queue)
         if found is None:
@@ -206,7 +208,9 @@ class MemoryStore(Store):
         with found.lock:
             return found.records.get(ids, now)
 
-    def update(self, account: str, queue: str, ids: Sequence[str], change: Change, now: float) -> list[Message | None]:
+    def update(
+        self, account: str, queue: str, ids: Sequence[str], change: Change, now: float, want: Want = Want.ALL
+    ) -> list[Message | None]:
         found = self._find(account, queue)
         if found is None:
             return [None] * len(ids)
@@ -221,7 +225,9 @@ class MemoryStore(Store):
                     self._signals.visible(account, queue, message.visible_at or now)
         return changed
 
-    def delete(self, account: str, queue: str, ids: Sequence[str], now: float) -> list[Message | None]:
+    def delete(
+        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+    ) -> list[Message | None]:
         there = self._accounts.get(account)
         found = None if there is None else there.queues.get(queue)
         if found is None:
@@ -233,14 +239,16 @@ class MemoryStore(Store):
             self._retire(found)
         return deleted
 
-    def select(self, account: str, queue: str, filters: Filters, now: float) -> list[Message]:
+    def select(self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL) -> list[Message]:
         found = self._find(account, queue)
         if found is None:
             return []
         with found.lock:
             return found.records.select(filters, now)
 
-    def update_matching(self, account: str, queue: str, filters: Filters, change: Change, now: float) -> list[Message]:
+    def update_matching(
+        self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Want = Want.ALL
+    ) -> list[Message]:
         there = self._accounts.get(account)
         found = None if there is None else there.queues.get(queue)
         if found is None:
@@ -256,7 +264,9 @@ class MemoryStore(Store):
                 signals.visible(account, queue, message.visible_at or now)
         return changed
 
-    def delete_matching(self, account: str, queue: str, filters: Filters, now: float) -> list[Message]:
+    def delete_matching(
+        self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL
+    ) -> list[Message]:
         found = self._find(account, queue)
         if found is None:
             return []

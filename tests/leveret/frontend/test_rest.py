@@ -1,12 +1,16 @@
 """REST v1.0, rule by rule, as the contract has them. What a store keeps is in the conformance suite."""
 
 import json
+from contextlib import closing
 from urllib.parse import quote
 
 import pytest
 
 from leveret.model import MAX_SECONDS
+from leveret.store.base import StoreError, StoreFailed, StoreFull
 from leveret.store.memory import MemoryStore
+from scalestack.event.loops import LoopThread
+from scalestack.event.pending import Pending
 from support.queues import serving_queues
 from support.web import eventually
 
@@ -502,3 +506,35 @@ class TestNames:
         ask("PUT", Q + "/a%20b")
         ask("PUT", Q + "/c")
         assert ask("GET", Q + "?marker=a+b&detail=id").json == ["c"]
+
+
+class FailingStore(MemoryStore):
+    """Fails at every PUT, at once or later."""
+
+    def __init__(self, error, later):
+        super().__init__()
+        self.error = error
+        self.later = later
+
+    def put(self, *args):
+        if not self.later:
+            raise self.error
+        pending = Pending()
+        LoopThread.current().soon(pending.fail, self.error)
+        return pending
+
+
+class TestStoreErrors:
+    @pytest.mark.parametrize("later", [False, True])
+    @pytest.mark.parametrize(
+        ("error", "status", "code"),
+        [
+            (StoreFull("no room"), 507, "store-full"),
+            (StoreFailed("no room"), 503, "store-failed"),
+            (StoreError("no room"), 500, "store-error"),
+        ],
+    )
+    def test_what_a_store_says_is_told(self, error, status, code, later):
+        with serving_queues(FailingStore(error, later)) as queues, closing(queues.client()) as ask:
+            assert refused(ask("PUT", M, b"x"), status, code)["detail"] == "no room"
+            assert ask("GET", "/").status == 200
