@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, TypeVar, cast
 
-from leveret.frontend.rest import Rest
+from platformdirs import user_data_path
+
+from leveret.frontend.rest import Rest, translate
 from leveret.service import QueueConfig, QueueService
 from leveret.store.base import Store
 from leveret.store.memory import MemoryStore
+from leveret.store.sqlite import Durability, SqliteStore
 from scalestack.clock import steady_clock
+from scalestack.config import Between
 from scalestack.event.loops import Loops
 from scalestack.http.server import HttpServer
 from scalestack.module import Module, Needs, NoConfig
 
 T = TypeVar("T")
+
+STORE_BROKEN: Final = 74  # the exit code where a write or a sync failed (EX_IOERR of sysexits.h)
 
 
 class MemoryModule(Module[NoConfig]):
@@ -31,6 +40,45 @@ class MemoryModule(Module[NoConfig]):
 
     def stop(self) -> None:
         self._store.close()
+
+
+@dataclass(frozen=True)
+class SqliteConfig:
+    durability: Durability = Durability.FULL  # full, normal or off: what is synced before it is acknowledged
+    shards: Annotated[int, Between(1, 64)] = 1  # files, with a thread each, over which accounts are spread
+
+
+class SqliteModule(Module[SqliteConfig]):
+    """Provides `Store`: messages in SQLite, in the file `path`, which `at` says."""
+
+    name = "sqlite"
+    Config = SqliteConfig
+    provides = (Store,)
+    path = user_data_path("leveret", appauthor=False) / "queue.db"
+
+    def __init__(self, config: SqliteConfig, needs: Needs) -> None:
+        super().__init__(config, needs)
+        self._store = SqliteStore(self.path, config.durability, config.shards, self._broken)
+
+    @classmethod
+    def at(cls, path: Path) -> type[SqliteModule]:
+        """This module, for another file."""
+        return type(cls.__name__, (cls,), {"path": path})
+
+    def provider(self, interface: type[T]) -> T:
+        return cast("T", self._store)
+
+    def stop(self) -> None:
+        self._store.close()
+
+    def _broken(self, why: str) -> None:
+        """End the process at once: what it would still say could be untrue."""
+        line = (
+            f"leveret: the store {self.path} can't be trusted any more, and so the server ends: {why}; "
+            "what was acknowledged was on the disk before; look at the disk, then start again\n"
+        )
+        os.write(2, line.encode())
+        os._exit(STORE_BROKEN)
 
 
 class QueueModule(Module[QueueConfig]):
@@ -70,7 +118,7 @@ class RestModule(Module[NoConfig]):
         self._routes = Rest(needs[QueueService]).routes()
 
     def start(self) -> None:
-        self._http.mount(self._routes)
+        self._http.mount(self._routes, translate)
 
     def stop(self) -> None:
         self._http.unmount(self._routes)

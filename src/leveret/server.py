@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final
 
 import structlog
 
-from leveret.modules import MemoryModule, QueueModule, RestModule
+from leveret.modules import MemoryModule, QueueModule, RestModule, SqliteConfig, SqliteModule
+from leveret.store.sqlite import Durability
 from scalestack.config import Between, ConfigError, Override, Settings
 from scalestack.event.module import EventModule
 from scalestack.http.module import HttpConfig, HttpModule
@@ -30,15 +31,20 @@ _OWN: Final[tuple[type[Module[Any]], ...]] = (
     NetModule,
     HttpModule,
     MemoryModule,
+    SqliteModule,
     QueueModule,
     RestModule,
 )
-_STORES: Final = {"memory": MemoryModule.name}  # by the scheme of a store's URL
+_DURABILITIES: Final = {
+    Durability.FULL: "durable: synced before it is acknowledged",
+    Durability.NORMAL: "durable, but for the last before a loss of power",
+    Durability.OFF: "not synced: a loss of power may take all",
+}
 
 
 @dataclass(frozen=True)
 class ServerConfig:
-    store: str = "memory://"  # URL of the store; memory:// keeps messages until the process ends
+    store: str = f"sqlite:///{SqliteModule.path}"  # URL of the store; memory:// keeps messages until the process ends
     insecure: bool = False  # listen beyond loopback although nobody is asked who they are
     grace: Annotated[float, Between(0, 3600)] = 10.0  # seconds that requests under way have to end at a stop
 
@@ -55,7 +61,11 @@ class Server:
         sections.update((name, module.Config) for name, module in self.modules.items())
         self.settings = Settings.load(sections, file=file, environ=environ or {}, prefix=PREFIX, overrides=overrides)
         self.config: ServerConfig = self.settings.section("server")
-        self._wanted = ("log", _store_module(self.config.store), "rest")
+        store, path = _parse_store(self.config.store)
+        self._store = store
+        self._wanted = ("log", store, "rest")
+        if path is not None:
+            self.modules[store] = SqliteModule.at(path)
         self.kernel = Kernel(self.modules, lambda name, _: self.settings.section(name))
 
     def start(self) -> list[Address]:
@@ -97,7 +107,11 @@ class Server:
     @property
     def durability(self) -> str:
         """What becomes of messages, in words."""
-        return "gone when this process ends"
+        if self._store != SqliteModule.name:
+            return "gone when this process ends"
+        config: SqliteConfig = self.settings.section(SqliteModule.name)
+        shards = f", in {config.shards} files" if config.shards > 1 else ""
+        return _DURABILITIES[config.durability] + shards
 
 
 def available_modules() -> dict[str, type[Module[Any]]]:
@@ -106,9 +120,11 @@ def available_modules() -> dict[str, type[Module[Any]]]:
     return own | discover(taken=own)
 
 
-def _store_module(url: str) -> str:
-    scheme, separator, _ = url.partition("://")
-    if not separator or scheme not in _STORES:
-        known = ", ".join(f"{name}://" for name in _STORES)
-        raise ConfigError(f"server.store is '{url}'; known are {known}")
-    return _STORES[scheme]
+def _parse_store(url: str) -> tuple[str, Path | None]:
+    """The module for a store's URL, and its file where it has one."""
+    scheme, separator, rest = url.partition("://")
+    if scheme == "memory" and separator and not rest:
+        return MemoryModule.name, None
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1 and not rest.endswith("/"):
+        return SqliteModule.name, Path(rest[1:])
+    raise ConfigError(f"server.store is '{url}'; known are memory://, sqlite:///relative.db and sqlite:////absolute.db")

@@ -9,6 +9,7 @@ import click
 
 from leveret import __version__
 from leveret.cli import config, modules, serve
+from leveret.store.base import Unusable
 from scalestack.config import ConfigError
 from scalestack.kernel import KernelError
 from scalestack.net.address import AddressError
@@ -40,7 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cli.main(args=None if arguments is None else list(arguments), prog_name="leveret")
     except ConfigError as error:
         fail(str(error), _WRONG_USE)
-    except (KernelError, AddressError, TlsError) as error:
+    except KernelError as error:
+        # A store that says what to do about it needs no word of modules.
+        plain = next((cause for cause in error.errors if isinstance(cause, Unusable)), error)
+        fail(str(plain), _FAILED)
+    except (AddressError, TlsError) as error:
         fail(str(error), _FAILED)
 
 

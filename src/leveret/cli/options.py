@@ -22,7 +22,11 @@ def configured(command: F) -> F:
             click.option("--config", "file", type=click.Path(path_type=Path), help="A TOML file with settings."),
             click.option("--host", metavar="HOST", help="The address to listen on. [http.host]"),
             click.option("--port", metavar="PORT", help="The port to listen on; 0 takes a free one. [http.port]"),
-            click.option("--store", metavar="URL", help="Where messages are kept: memory://. [server.store]"),
+            click.option(
+                "--store",
+                metavar="URL",
+                help="Where messages are kept: sqlite:///queue.db, or memory://. [server.store]",
+            ),
             click.option("--insecure", is_flag=True, help="Listen beyond loopback without authentication."),
             click.option("--set", "settings", multiple=True, metavar="MODULE.KEY=VALUE", help="Set anything else."),
         ]

@@ -66,12 +66,12 @@ class TestModules:
         assert code == 0
         assert rows[0] == ["name", "state", "depends", "used", "by"]
         names = [row[0] for row in rows[2:]]
-        assert set(names) >= {"log", "event", "net", "http", "memory", "queue", "rest"}
+        assert set(names) >= {"log", "event", "net", "http", "memory", "sqlite", "queue", "rest"}
         assert names.index("event") < names.index("net") < names.index("http") < names.index("rest")
-        assert names.index("memory") < names.index("queue") < names.index("rest")
+        assert names.index("sqlite") < names.index("queue") < names.index("rest")
 
     def test_who_uses_whom(self, run):
         _, out, _ = run("modules")
         row = next(line for line in out.splitlines() if line.split()[:1] == ["queue"])
-        assert "memory, event" in row
+        assert "sqlite, event" in row
         assert "rest" in row

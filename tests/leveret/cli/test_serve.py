@@ -31,21 +31,59 @@ def fails(*options, **environ):
     return done.returncode, done.stderr.rstrip()
 
 
-def test_one_line_says_where_it_is_ready_and_where_messages_go():
+def test_one_line_says_where_it_is_ready_and_where_messages_go(data_directory):
     with leveret() as server:
         assert re.fullmatch(
-            rf"leveret {package.__version__} is ready on http://127\.0\.0\.1:\d+, "
-            r"storing in memory:// \(gone when this process ends\)\n",
+            rf"leveret {package.__version__} is ready on http://127\.0\.0\.1:\d+, storing in "
+            rf"sqlite:///{data_directory}/leveret/queue\.db \(durable: synced before it is acknowledged\)\n",
             server.line,
         )
         with Raw(server.port) as raw:
             assert raw.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").answer().status == 200
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--store", "memory://"], r"memory:// \(gone when this process ends\)"),
+        (["--set", "sqlite.durability=normal"], r"sqlite:///\S+ \(durable, but for the last before a loss of power\)"),
+        (["--set", "sqlite.durability=off"], r"sqlite:///\S+ \(not synced: a loss of power may take all\)"),
+        (["--set", "sqlite.shards=2"], r"sqlite:///\S+ \(durable: synced before it is acknowledged, in 2 files\)"),
+    ],
+)
+def test_the_line_says_what_becomes_of_messages(options, words):
+    with leveret(*options) as server:
+        assert re.search(rf", storing in {words}\n$", server.line)
+
+
+def test_messages_outlive_the_server():
+    for _ in range(2):
+        with leveret() as server, Raw(server.port) as raw:
+            there = raw.send(b"GET /v1.0/a/q/m HTTP/1.1\r\nHost: a\r\n\r\n").answer().status
+            raw.send(b"PUT /v1.0/a/q/m HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").answer()
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 0
+    assert there == 200
+
+
+def test_a_second_server_on_the_same_file_is_refused_by_the_name_of_the_first(data_directory):
+    with leveret() as server:
+        code, line = fails("serve", "--port", "0")
+    assert code == 1
+    assert re.fullmatch(
+        rf"leveret: {data_directory}/leveret/queue\.db is in use by process {server.popen.pid} \(.*leveret serve.*\); "
+        "one server at a time can have it",
+        line,
+    )
+
+
 def test_sigterm_drains_and_exits_with_0():
-    with leveret() as server, Raw(server.port) as poll, Raw(server.port) as idle:
+    with leveret("--set", "event.threads=1") as server, Raw(server.port) as poll, Raw(server.port) as idle:
         poll.send(b"GET /v1.0/a/q?wait=3600 HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert idle.send(b"PUT /v1.0/a/other/m HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").answer().status == 201
+        # A poll looks twice before it is parked, and is served in turn with these.
+        for status in (201, 204, 204):
+            put = b"PUT /v1.0/a/other/m HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+            assert idle.send(put).answer().status == status
         server.signal(signal.SIGTERM)
         answer = poll.answer()
         assert (answer.status, answer.headers["connection"]) == (404, "close")
@@ -141,7 +179,11 @@ def test_settings_by_file_environment_and_command_line_in_rising_strength(tmp_pa
         (["--port", "http"], {}, 'leveret: --port: http.port is "http"; a whole number from 0 to 65535 is expected'),
         (["--set", "http.prot=1"], {}, "leveret: --set: there is no http.prot; did you mean "),
         (["--set", "port=1"], {}, "leveret: --set: "),
-        (["--store", "redis://x"], {}, "leveret: server.store is 'redis://x'; known are memory://"),
+        (
+            ["--store", "redis://x"],
+            {},
+            "leveret: server.store is 'redis://x'; known are memory://, sqlite:///relative.db and sqlite:////absolute.db",
+        ),
         (
             [],
             {"LEVERET_EVENT__THREADS": "-1"},

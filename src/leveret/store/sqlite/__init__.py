@@ -1,0 +1,5 @@
+"""The durable store: messages in SQLite, synced before they are acknowledged, many at a time."""
+
+from leveret.store.sqlite.store import Durability, SqliteStore
+
+__all__ = ["Durability", "SqliteStore"]

@@ -1,0 +1,322 @@
+"""Accounts and queues: which there are, in which order, and what each queue holds. Knows no message.
+
+What was read is kept in memory as records, changed there, and written once per transaction, by `flush`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
+
+from leveret.model import NEVER, Page
+
+Key: TypeAlias = tuple[str, str]  # account and queue
+Execute: TypeAlias = Callable[..., Any]
+
+REMEMBERED: Final = 50_000  # records; when there are more, those that aren't in use are read again
+PIECE: Final = 2_000  # names in one look
+
+
+class AccountRecord:
+    """An account, there or not: one without a `place` has no queues."""
+
+    __slots__ = ("changed", "name", "number", "place", "queues", "stored")
+
+    def __init__(self, number: int, name: str, place: int | None = None, queues: int = 0, stored: bool = False) -> None:
+        self.number = number
+        self.name = name
+        self.place = place
+        self.queues = queues
+        self.stored = stored  # whether the file has a row of it
+        self.changed = False
+
+
+class QueueRecord:
+    """A queue, there or not: one without a `place` has no messages."""
+
+    __slots__ = (
+        "account", "bytes", "changed", "due", "hidden", "messages", "name", "number", "place", "shows_at", "stored"
+    )  # fmt: skip
+
+    def __init__(self, account: AccountRecord, number: int, name: str) -> None:
+        self.account = account
+        self.number = number
+        self.name = name
+        self.place: int | None = None
+        self.messages = 0
+        self.hidden = 0
+        self.bytes = 0
+        self.due = NEVER  # no message expires earlier
+        self.shows_at = NEVER  # no hidden message is visible earlier
+        self.stored = False
+        self.changed = False
+
+
+class Directory:
+    """The accounts and queues of one database file. `flush` before a transaction ends; `forget` where it is undone."""
+
+    def __init__(self, connection: sqlite3.Connection, next_place: Callable[[], int]) -> None:
+        self._execute: Execute = connection.execute
+        self._executemany: Execute = connection.executemany
+        self._next_place = next_place
+        self._accounts: dict[str, AccountRecord] = {}
+        self._queues: dict[Key, QueueRecord] = {}
+        self._changed: list[QueueRecord] = []
+        self._changed_accounts: list[AccountRecord] = []
+        self.buried = True  # there may be space to free, of what was buried
+        self._next_account = self._next_number("accounts", "dead_accounts")
+        self._next_queue = self._next_number("queues", "dead_queues")
+
+    def _next_number(self, *tables: str) -> int:
+        found = [self._execute(f"SELECT max(number) FROM {table}").fetchone()[0] for table in tables]
+        return int(max(number or 0 for number in found)) + 1
+
+    # One queue
+
+    def find(self, key: Key) -> QueueRecord:
+        """The queue of that name, whether or not it is there."""
+        found = self._queues.get(key)
+        return self._read(key) if found is None else found
+
+    def _read(self, key: Key) -> QueueRecord:
+        account = self._account(key[0])
+        row = None
+        if account.stored:
+            row = self._execute(
+                "SELECT number, place, messages, hidden, bytes, due FROM queues WHERE account = ? AND name = ?",
+                (account.number, key[1]),
+            ).fetchone()
+        if row is None:
+            record = QueueRecord(account, 0, key[1])
+        else:
+            record = QueueRecord(account, row[0], key[1])
+            record.stored = True
+            _, record.place, record.messages, record.hidden, record.bytes, due = row
+            record.due = NEVER if due is None else due
+            if record.hidden:
+                (shows_at,) = self._execute(
+                    "SELECT min(visible_at) FROM messages WHERE queue = ? AND hidden = 1", (record.number,)
+                ).fetchone()
+                record.shows_at = NEVER if shows_at is None else shows_at
+        self._queues[key] = record
+        return record
+
+    def _account(self, name: str) -> AccountRecord:
+        found = self._accounts.get(name)
+        if found is None:
+            row = self._execute("SELECT number, place, queues FROM accounts WHERE name = ?", (name,)).fetchone()
+            found = AccountRecord(0, name) if row is None else AccountRecord(row[0], name, row[1], row[2], stored=True)
+            self._accounts[name] = found
+        return found
+
+    def change(self, queue: QueueRecord) -> None:
+        """Its counts or times are others now."""
+        if not queue.changed:
+            queue.changed = True
+            self._changed.append(queue)
+
+    def appear(self, queue: QueueRecord) -> None:
+        """It gets messages, and had none: it comes to the end of its account, and an account without queues to the end
+        of all."""
+        account = queue.account
+        if not account.queues:
+            account.place = self._next_place()
+        account.queues += 1
+        if not account.number:
+            account.number = self._next_account
+            self._next_account += 1
+        self._change_account(account)
+        queue.place = self._next_place()
+        if not queue.number:
+            queue.number = self._next_queue
+            self._next_queue += 1
+        self.change(queue)
+
+    def vanish(self, queue: QueueRecord) -> None:
+        """Its last message is gone."""
+        queue.place = None
+        queue.due = queue.shows_at = NEVER
+        self.change(queue)
+        account = queue.account
+        account.queues -= 1
+        if not account.queues:
+            account.place = None
+        self._change_account(account)
+
+    def _change_account(self, account: AccountRecord) -> None:
+        if not account.changed:
+            account.changed = True
+            self._changed_accounts.append(account)
+
+    def doubtful(self, account: AccountRecord, now: float) -> Key | None:
+        """A queue that must be settled before it is known whether the account is there; None where that is known."""
+        if not account.queues:
+            return None
+        self.flush()
+        alive = self._execute(
+            "SELECT 1 FROM queues WHERE account = ?1 AND place IS NOT NULL AND due > ?2 UNION ALL "
+            "SELECT 1 FROM queues WHERE account = ?1 AND place IS NOT NULL AND due IS NULL LIMIT 1",
+            (account.number, now),
+        ).fetchone()
+        if alive is not None:
+            return None
+        (name,) = self._execute(
+            "SELECT name FROM queues WHERE account = ? AND place IS NOT NULL AND due <= ? LIMIT 1",
+            (account.number, now),
+        ).fetchone()
+        return (account.name, name)
+
+    # Death
+
+    def bury(self, queue: QueueRecord) -> None:
+        """Have all its messages gone at one stroke; the space is freed later, by `Messages.purge`."""
+        self.buried = True
+        self._execute("INSERT INTO dead_queues VALUES (?)", (queue.number,))
+        if queue.stored:
+            self._execute("DELETE FROM queues WHERE number = ?", (queue.number,))
+        queue.number = 0
+        queue.stored = False
+        queue.messages = queue.hidden = queue.bytes = 0
+        self.vanish(queue)
+
+    def bury_account(self, name: str) -> None:
+        """Have all its queues gone at one stroke."""
+        self.flush()
+        account = self._account(name)
+        if not account.stored:
+            return
+        self.buried = True
+        self._execute("INSERT INTO dead_accounts VALUES (?)", (account.number,))
+        self._execute("DELETE FROM accounts WHERE number = ?", (account.number,))
+        del self._accounts[name]
+        self._queues = {key: queue for key, queue in self._queues.items() if queue.account is not account}
+
+    def bury_queues(self, limit: int) -> bool:
+        """Go on with the queues of accounts that were buried; True where there was work."""
+        row = self._execute("SELECT number FROM dead_accounts LIMIT 1").fetchone()
+        if row is None:
+            return False
+        numbers = self._execute("SELECT number FROM queues WHERE account = ? LIMIT ?", (*row, limit)).fetchall()
+        self._executemany("INSERT OR IGNORE INTO dead_queues VALUES (?)", numbers)
+        self._executemany("DELETE FROM queues WHERE number = ?", numbers)
+        if len(numbers) < limit:
+            self._execute("DELETE FROM dead_accounts WHERE number = ?", row)
+        return True
+
+    def drop_empty(self, limit: int) -> bool:
+        """Free the rows of what is no longer there; True where more may be left."""
+        self.flush()
+        numbers = self._execute("SELECT number FROM queues WHERE place IS NULL LIMIT ?", (limit,)).fetchall()
+        accounts = self._execute("SELECT number FROM accounts WHERE place IS NULL LIMIT ?", (limit,)).fetchall()
+        if numbers or accounts:
+            self._executemany("DELETE FROM queues WHERE number = ?", numbers)
+            self._executemany(
+                "DELETE FROM accounts WHERE number = ?1 AND NOT EXISTS (SELECT 1 FROM queues WHERE account = ?1)",
+                accounts,
+            )
+            self.forget()
+        return limit in (len(numbers), len(accounts))
+
+    # Lists
+
+    def queues(self, account: str, page: Page) -> Iterator[list[str]]:
+        """The names of its queues, in pieces."""
+        owner = self._account(account)
+        after = self._place_of_queue(owner, page.marker)
+        return self._pages(
+            "SELECT place, name FROM queues WHERE account = ? AND place > ? ORDER BY place LIMIT ?",
+            (owner.number,), after, page.limit,
+        )  # fmt: skip
+
+    def place_of_account(self, name: str) -> int:
+        """Its place, or one before all where it isn't there."""
+        place = self._account(name).place
+        return -1 if place is None else place
+
+    def accounts(self, left: int | None, after: int) -> Iterator[list[tuple[int, str]]]:
+        """Places and names of up to so many accounts, in pieces."""
+        while left is None or left > 0:
+            limit = PIECE if left is None else min(left, PIECE)
+            rows = self._execute(
+                "SELECT place, name FROM accounts WHERE place > ? ORDER BY place LIMIT ?", (after, limit)
+            ).fetchall()
+            yield rows
+            if len(rows) < limit:
+                return
+            after = rows[-1][0]
+            left = None if left is None else left - len(rows)
+
+    def _place_of_queue(self, owner: AccountRecord, marker: str | None) -> int:
+        if marker is None:
+            return -1
+        place = self.find((owner.name, marker)).place
+        return -1 if place is None else place
+
+    def _pages(self, select: str, of: tuple[int, ...], after: int, left: int | None) -> Iterator[list[str]]:
+        while left is None or left > 0:
+            limit = PIECE if left is None else min(left, PIECE)
+            rows = self._execute(select, (*of, after, limit)).fetchall()
+            yield [row[1] for row in rows]
+            if len(rows) < limit:
+                return
+            after = rows[-1][0]
+            left = None if left is None else left - len(rows)
+
+    def first_due(self) -> tuple[float, Key] | None:
+        """The queue in which something expires first, and when."""
+        self.flush()
+        row = self._execute(
+            "SELECT due, accounts.name, queues.name FROM queues JOIN accounts ON accounts.number = account "
+            "WHERE due IS NOT NULL ORDER BY due LIMIT 1"
+        ).fetchone()
+        return None if row is None else (row[0], (row[1], row[2]))
+
+    # Transactions
+
+    def flush(self) -> None:
+        """Write what has changed."""
+        for account in self._changed_accounts:
+            account.changed = False
+            if account.stored:
+                self._execute(
+                    "UPDATE accounts SET place = ?, queues = ? WHERE number = ?",
+                    (account.place, account.queues, account.number),
+                )
+            elif account.number:
+                self._execute(
+                    "INSERT INTO accounts VALUES (?, ?, ?, ?)",
+                    (account.number, account.name, account.place, account.queues),
+                )
+                account.stored = True
+        self._changed_accounts.clear()
+        for queue in self._changed:
+            queue.changed = False
+            due = None if queue.due == NEVER else queue.due
+            if queue.stored:
+                self._execute(
+                    "UPDATE queues SET place = ?, messages = ?, hidden = ?, bytes = ?, due = ? WHERE number = ?",
+                    (queue.place, queue.messages, queue.hidden, queue.bytes, due, queue.number),
+                )
+            elif queue.number:
+                self._execute(
+                    "INSERT INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        queue.number, queue.account.number, queue.name, queue.place,
+                        queue.messages, queue.hidden, queue.bytes, due,
+                    ),
+                )  # fmt: skip
+                queue.stored = True
+        self._changed.clear()
+
+    def trim(self) -> None:
+        """Between transactions: keep no more in memory than there may be."""
+        if len(self._queues) > REMEMBERED or len(self._accounts) > REMEMBERED:
+            self.forget()
+
+    def forget(self) -> None:
+        """What is in memory may not be what is in the file: read it again."""
+        self._queues.clear()
+        self._accounts.clear()
+        self._changed.clear()
+        self._changed_accounts.clear()

@@ -1,0 +1,173 @@
+"""One database file: whose it is, how it is opened, and the room that is kept for it. Knows no table and no thread."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from leveret.store.base import Unusable
+
+PAGE: Final = 4096  # bytes
+RESERVE: Final = 32 << 20  # bytes kept back, so that a full disk still takes what makes room
+_CACHE: Final = 32 << 10  # KiB of pages in memory
+_WHOLE_CHECK: Final = 256 << 20  # bytes; a larger file that was closed properly is not read through at each start
+
+SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL", "off": "OFF"}  # by durability
+
+
+def salvage_hint(path: Path) -> str:
+    return f"'leveret salvage {path} NEW' copies what can be read into a new file"
+
+
+class DatabaseFile:
+    """A database file that is this process's alone, from `open` to `close`."""
+
+    def __init__(self, path: Path, durability: str, reserve: int = RESERVE) -> None:
+        self.path = path
+        self._durability = durability
+        self._reserve_size = reserve
+        self._reserve = path.with_name(path.name + "-reserve")
+        self._lock: int | None = None
+
+    def open(self) -> sqlite3.Connection:
+        """Take possession of the file, made where it isn't there, and open it; `Unusable` where that can't be done."""
+        try:
+            _make_directory(self.path.parent)
+            self._lock = _own(self.path)
+            # SQLite gives its other files the mode of this one.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            self.close()
+            raise Unusable(f"{error.filename or self.path} can't be opened: {error.strerror}") from error
+        except Unusable:
+            self.close()
+            raise
+        try:
+            return self._connect()
+        except sqlite3.Error as error:
+            self.close()
+            raise self._unusable(error) from error
+        except Unusable:
+            self.close()
+            raise
+
+    def _connect(self) -> sqlite3.Connection:
+        # A log that was left behind means that the last process did not end properly.
+        ended_badly = _size(self.path.with_name(self.path.name + "-wal")) > 0
+        size = _size(self.path)
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        try:
+            execute = connection.execute
+            # Nobody else has the file: the index of the log is kept in memory, and nothing is locked again and again.
+            execute(f"PRAGMA page_size = {PAGE}")
+            execute("PRAGMA locking_mode = EXCLUSIVE")
+            execute("PRAGMA auto_vacuum = INCREMENTAL")
+            execute("PRAGMA journal_mode = WAL")
+            execute(f"PRAGMA synchronous = {SYNCHRONOUS[self._durability]}")
+            execute("PRAGMA wal_autocheckpoint = 0")
+            execute(f"PRAGMA cache_size = -{_CACHE}")
+            execute("PRAGMA secure_delete = OFF")
+            execute("PRAGMA cell_size_check = ON")
+            execute("PRAGMA trusted_schema = OFF")
+            if ended_badly or size <= _WHOLE_CHECK:
+                self._check(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(1)")]
+        if found != ["ok"]:
+            raise Unusable(f"{self.path} is damaged ({' '.join(found[0].split())}); {salvage_hint(self.path)}")
+
+    def _unusable(self, error: sqlite3.Error) -> Unusable:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return Unusable(f"{self.path} is damaged, or no database ({error}); {salvage_hint(self.path)}")
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return Unusable(f"{self.path} is open in another program ({error}); close it there")
+        return Unusable(f"{self.path} can't be opened: {error}")
+
+    def reserve(self) -> bool:
+        """Take the room that is kept back; False where the disk hasn't that much."""
+        if not self._reserve_size:
+            return True
+        try:
+            descriptor = os.open(self._reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return False
+        try:
+            if os.fstat(descriptor).st_blocks * 512 >= self._reserve_size:
+                return True
+            os.posix_fallocate(descriptor, 0, self._reserve_size)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def release(self) -> None:
+        """Give the room that was kept back to the database."""
+        with suppress(OSError):
+            os.truncate(self._reserve, 0)
+
+    def close(self) -> None:
+        """Give the file up; harmless when called again."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _make_directory(directory: Path) -> None:
+    """Make it and what is above it, so that all of it is on the disk."""
+    if directory.is_dir():
+        return
+    _make_directory(directory.parent)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(directory.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _own(path: Path) -> int:
+    """A lock beside the database, and in it the name of who holds it; the system frees it however a process ends."""
+    beside = path.with_name(path.name + "-lock")
+    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 4096, 0).decode("utf-8", "replace").strip() or "another process"
+        os.close(descriptor)
+        raise Unusable(f"{path} is in use by {holder}; one server at a time can have it") from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    # Where the disk is full there is no room for a name either, and that is no reason not to start.
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} ({_command()})\n".encode(), 0)
+    return descriptor
+
+
+def _command() -> str:
+    try:
+        words = Path("/proc/self/cmdline").read_bytes().split(b"\0")
+        return " ".join(word.decode("utf-8", "replace") for word in words[:6] if word) or "unknown"
+    except OSError:
+        return "unknown"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

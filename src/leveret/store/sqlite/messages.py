@@ -1,0 +1,438 @@
+"""What happens to messages, in the database of one shard and within one transaction. Knows no thread and no request.
+
+Many operations of one kind take few statements: what each statement costs is mostly its call. Before anything is
+looked for in a queue it must be `settled`: then its expired messages are gone, its visible ones are marked as such,
+and every search is a walk along an index, from its first hit on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Final, TypeAlias
+
+from leveret.model import NEVER, Change, Draft, Filters, Message, Put, Want
+from leveret.store.sqlite.directory import Directory, Execute, QueueRecord
+from leveret.store.sqlite.rows import (
+    COLUMNS,
+    HIDDEN,
+    ID,
+    LENGTH,
+    SEQUENCE,
+    SOME,
+    WHOLE,
+    WITHOUT_BODY,
+    marks,
+    message,
+    pieces,
+    row,
+)
+
+PIECE: Final = 500  # messages that are touched in one go; between two such, others get their turn
+
+Row: TypeAlias = tuple[Any, ...]
+
+_CREATED: Final = Put.CREATED
+_REPLACED: Final = Put.REPLACED
+
+
+class Messages:
+    """The messages of one database file. Who calls holds a transaction, but for what only reads."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, directory: Directory, take_sequences: Callable[[int], int]
+    ) -> None:
+        self._execute: Execute = connection.execute
+        self._directory = directory
+        self._take_sequences = take_sequences  # so many, in a row; answers the first
+        self.lowest_due = NEVER  # of the queues' `due` that became earlier in this transaction
+
+    # Time passes
+
+    def settled(self, queue: QueueRecord, now: float) -> bool:
+        """Whether nothing of the queue has expired or reappeared that is not yet seen as such."""
+        return queue.due > now and queue.shows_at > now
+
+    def settle(self, queue: QueueRecord, now: float) -> bool:
+        """Do a piece of that; True where nothing is left to do."""
+        if queue.due <= now and not self.expire(queue, now):
+            return False
+        return queue.shows_at > now or self._show(queue, now)
+
+    def expire(self, queue: QueueRecord, now: float) -> bool:
+        """Free what has expired, a piece of it; True where nothing is left to free."""
+        (last,) = self._execute("SELECT max(expires) FROM messages WHERE queue = ?", (queue.number,)).fetchone()
+        if last is not None and last <= now and not self._never_expiring(queue):
+            self._directory.bury(queue)
+            return True
+        # Without an "order by" the index would be walked in the same order, but nothing would say so.
+        chosen = "SELECT sequence FROM messages WHERE queue = ? AND expires <= ? ORDER BY expires LIMIT ?"
+        count, hidden, size = self._execute(
+            f"SELECT count(*), total(hidden), total(length(body)) FROM messages WHERE sequence IN ({chosen})",
+            (queue.number, now, PIECE),
+        ).fetchone()
+        if count:
+            self._execute(f"DELETE FROM messages WHERE sequence IN ({chosen})", (queue.number, now, PIECE))
+            self._gone(queue, count, int(hidden), int(size))
+        if count == PIECE:
+            return False
+        if queue.messages:
+            (due,) = self._execute(
+                "SELECT min(expires) FROM messages WHERE queue = ? AND expires > ?", (queue.number, now)
+            ).fetchone()
+            queue.due = NEVER if due is None else due
+            self._directory.change(queue)
+        return True
+
+    def _never_expiring(self, queue: QueueRecord) -> bool:
+        found = self._execute("SELECT 1 FROM messages WHERE queue = ? AND expires IS NULL LIMIT 1", (queue.number,))
+        return found.fetchone() is not None
+
+    def _show(self, queue: QueueRecord, now: float) -> bool:
+        shown = self._execute(
+            "UPDATE messages SET hidden = 0 WHERE sequence IN (SELECT sequence FROM messages "
+            "WHERE queue = ? AND hidden = 1 AND visible_at <= ? ORDER BY visible_at LIMIT ?)",
+            (queue.number, now, PIECE),
+        ).rowcount
+        queue.hidden -= shown
+        self._directory.change(queue)
+        if shown == PIECE:
+            return False
+        shows_at = self._first_shown(queue)
+        queue.shows_at = NEVER if shows_at is None else shows_at
+        return True
+
+    def _first_shown(self, queue: QueueRecord) -> float | None:
+        """When the first of the hidden messages reappears."""
+        (shows_at,) = self._execute(
+            "SELECT min(visible_at) FROM messages WHERE queue = ? AND hidden = 1", (queue.number,)
+        ).fetchone()
+        return None if shows_at is None else float(shows_at)
+
+    # By id
+
+    def put(self, puts: Sequence[tuple[QueueRecord, Sequence[Draft]]], now: float) -> list[list[Put]]:
+        """Store all drafts; each queue is settled."""
+        rows: list[Row] = []
+        first = self._take_sequences(sum([len(drafts) for _, drafts in puts]))
+        sequence = first
+        change = self._directory.change
+        for queue, drafts in puts:
+            if not queue.messages and drafts:
+                self._directory.appear(queue)
+            queue.messages += len(drafts)  # which also says that the next need not make it appear
+            for draft in drafts:
+                rows.append(row(sequence, queue.number, draft, now))
+                queue.bytes += len(draft.body)
+                if draft.hide:
+                    queue.hidden += 1
+                    queue.shows_at = min(queue.shows_at, now + draft.hide)
+                if draft.ttl and now + draft.ttl < queue.due:
+                    self._expect(queue, now + draft.ttl)
+                sequence += 1
+            change(queue)
+        if self._insert(rows) == len(rows):
+            return [[_CREATED] * len(drafts) for _, drafts in puts]
+        return self._replace(puts, rows, first, now)
+
+    def _insert(self, rows: list[Row]) -> int:
+        done = 0
+        start = 0
+        for size in pieces(len(rows)):
+            values: list[Any] = []
+            for each in rows[start : start + size]:
+                values += each
+            done += self._execute(_insert(size), values).rowcount
+            start += size
+        return done
+
+    def _replace(
+        self, puts: Sequence[tuple[QueueRecord, Sequence[Draft]]], rows: list[Row], first: int, now: float
+    ) -> list[list[Put]]:
+        """Some of the drafts have the id of a message that is there, and were left out: put those in its place."""
+        inserted = {
+            found[0]
+            for found in self._execute(
+                "SELECT sequence FROM messages WHERE sequence BETWEEN ? AND ?", (first, first + len(rows) - 1)
+            )
+        }
+        answers: list[list[Put]] = []
+        sequence = first
+        for queue, drafts in puts:
+            answer: list[Put] = []
+            for draft in drafts:
+                if sequence in inserted:
+                    answer.append(_CREATED)
+                else:
+                    self._replace_one(queue, draft, rows[sequence - first])
+                    answer.append(_REPLACED)
+                sequence += 1
+            answers.append(answer)
+        return answers
+
+    def _replace_one(self, queue: QueueRecord, draft: Draft, values: Row) -> None:
+        (old,) = self._by_ids(queue, [draft.id], WITHOUT_BODY)
+        assert old is not None, "an insert was left out, and no message has its id"
+        self._execute(
+            "UPDATE messages SET created = ?, expires = ?, hidden = ?, visible_at = ?, deliveries = ?, checksum = ?, "
+            "body = ?, meta = ? WHERE sequence = ?",
+            (*values[3:], old[SEQUENCE]),
+        )
+        # It was counted as one more.
+        queue.messages -= 1
+        queue.hidden -= old[HIDDEN]
+        queue.bytes -= old[LENGTH]
+
+    def get(self, queue: QueueRecord, ids: Sequence[str], want: Want) -> list[Message | None]:
+        if not queue.messages:
+            return [None] * len(ids)
+        columns = WHOLE if want is Want.ALL else WITHOUT_BODY
+        return [None if found is None else message(found) for found in self._by_ids(queue, ids, columns)]
+
+    def _by_ids(self, queue: QueueRecord, ids: Sequence[str], columns: str) -> list[Row | None]:
+        found: dict[str, Row] = {}
+        start = 0
+        for size in pieces(len(ids)):
+            rows = self._execute(_select_by_ids(columns, size), (queue.number, *ids[start : start + size]))
+            for each in rows.fetchall():
+                found[each[ID]] = each
+            start += size
+        return [found.get(id) for id in ids]
+
+    def update(
+        self, queue: QueueRecord, ids: Sequence[str], change: Change, now: float, want: Want
+    ) -> list[Message | None]:
+        if not queue.messages:
+            return [None] * len(ids)
+        rows = self._by_ids(queue, ids, WHOLE if want is Want.ALL else WITHOUT_BODY)
+        there = {found[ID]: found for found in rows if found is not None}
+        changed = {made.id: made for made in self._change(queue, list(there.values()), change, now)}
+        return [changed.get(id) for id in ids]
+
+    def delete(self, queue: QueueRecord, ids: Sequence[str], want: Want) -> list[Message | None]:
+        if not queue.messages:
+            return [None] * len(ids)
+        if want is Want.NOTHING and self._delete_unseen(queue, ids):
+            return [SOME] * len(ids)
+        rows = self._by_ids(queue, ids, WHOLE if want is Want.ALL else WITHOUT_BODY)
+        there = {found[ID]: found for found in rows if found is not None}
+        deleted = {id: message(found) for id, found in there.items()}
+        self._remove(queue, list(there.values()))
+        return [deleted.pop(id, None) for id in ids]
+
+    def _delete_unseen(self, queue: QueueRecord, ids: Sequence[str]) -> bool:
+        """Delete them all, where all are there; else none of them."""
+        count = hidden = size = 0
+        start = 0
+        sizes = pieces(len(ids))
+        for many in sizes:
+            counted = self._execute(_count_by_ids(many), (queue.number, *ids[start : start + many])).fetchone()
+            count += counted[0]
+            hidden += int(counted[1])
+            size += int(counted[2])
+            start += many
+        if count < len(ids) or len(set(ids)) < len(ids):
+            return False
+        start = 0
+        for many in sizes:
+            self._execute(_delete_by_ids(many), (queue.number, *ids[start : start + many]))
+            start += many
+        self._gone(queue, count, hidden, size)
+        return True
+
+    # What matches
+
+    def place(self, queue: QueueRecord, marker: str | None) -> int:
+        """The place after which to look."""
+        if marker is None:
+            return 0
+        (found,) = self._by_ids(queue, [marker], "sequence, id")
+        return 0 if found is None else found[SEQUENCE]
+
+    def rows(
+        self, queue: QueueRecord, after: int, limit: int, hidden: bool, want: Want, until: int | None = None
+    ) -> list[Row]:
+        """Up to `limit` rows in order, after one place and up to another; hidden ones only where asked."""
+        if not queue.messages:
+            return []
+        if until is None:
+            until = _LAST
+        columns = WHOLE if want is Want.ALL else WITHOUT_BODY
+        if hidden and queue.hidden:
+            values = (queue.number, after, until, queue.number, after, until, limit)
+            found = self._execute(_select_all(columns), values)
+        elif queue.messages == queue.hidden:
+            return []
+        else:
+            found = self._execute(_select_visible(columns), (queue.number, after, until, limit))
+        rows: list[Row] = found.fetchall()
+        return rows
+
+    def change(self, queue: QueueRecord, rows: list[Row], change: Change, now: float) -> list[Message]:
+        return self._change(queue, rows, change, now)
+
+    def remove(self, queue: QueueRecord, rows: list[Row]) -> list[Message]:
+        deleted = [message(found) for found in rows]
+        self._remove(queue, rows)
+        return deleted
+
+    def next_visible(self, queue: QueueRecord, filters: Filters) -> float | None:
+        if not queue.hidden or filters.match_hidden:
+            return None
+        if filters.marker is None:
+            return self._first_shown(queue)
+        place = self.place(queue, filters.marker)
+        found = self._execute(
+            "SELECT sequence, visible_at FROM messages WHERE queue = ? AND hidden = 1 ORDER BY visible_at LIMIT ?",
+            (queue.number, PIECE),
+        ).fetchall()
+        for sequence, visible_at in found:
+            if sequence > place:
+                return float(visible_at)
+        # Too early may be: who asked looks again then.
+        return float(found[-1][1]) if len(found) == PIECE else None
+
+    def bury_all(self, queue: QueueRecord) -> None:
+        """Have all messages of the queue gone at one stroke."""
+        self._directory.bury(queue)
+
+    def buried_rows(self, number: int, after: int, limit: int, want: Want) -> list[Row]:
+        """Rows of a queue that was buried with this number."""
+        columns = WHOLE if want is Want.ALL else WITHOUT_BODY
+        rows: list[Row] = self._execute(
+            _select_all(columns), (number, after, _LAST, number, after, _LAST, limit)
+        ).fetchall()
+        return rows
+
+    def purge(self, keep: set[int]) -> bool:
+        """Free a piece of the space of what was buried, but for the queues in `keep`; True where there was work."""
+        row = next(
+            (
+                found
+                for found in self._execute("SELECT number FROM dead_queues ORDER BY number LIMIT ?", (len(keep) + 1,))
+                if found[0] not in keep
+            ),
+            None,
+        )
+        if row is None:
+            return False
+        freed = self._execute(
+            "DELETE FROM messages WHERE sequence IN (SELECT sequence FROM messages WHERE queue = ? LIMIT ?)",
+            (*row, PIECE),
+        ).rowcount
+        if freed < PIECE:
+            self._execute("DELETE FROM dead_queues WHERE number = ?", row)
+        return True
+
+    # Rows change
+
+    def _change(self, queue: QueueRecord, rows: list[Row], change: Change, now: float) -> list[Message]:
+        ttl, hide = change.ttl, change.hide
+        if rows and (ttl is not None or hide is not None):
+            values: list[Any] = []
+            if ttl is not None:
+                values.append(now + ttl if ttl else None)
+            if hide is not None:
+                values.append(now + hide)
+            self._on_sequences(_update(ttl is not None, None if hide is None else hide > 0), values, rows)
+            if ttl and now + ttl < queue.due:
+                self._expect(queue, now + ttl)
+            if hide is not None:
+                was_hidden = sum([found[HIDDEN] for found in rows])
+                queue.hidden += (len(rows) if hide else 0) - was_hidden
+                if hide and now + hide < queue.shows_at:
+                    queue.shows_at = now + hide
+            self._directory.change(queue)
+        changed: list[Message] = []
+        for found in rows:
+            made = message(found)
+            if ttl is not None:
+                made.expires = now + ttl if ttl else NEVER
+            if hide is not None:
+                made.visible_at = now + hide if hide else 0.0
+                if hide:
+                    made.deliveries += 1
+            changed.append(made)
+        return changed
+
+    def _expect(self, queue: QueueRecord, due: float) -> None:
+        queue.due = due
+        self.lowest_due = min(self.lowest_due, due)
+
+    def _remove(self, queue: QueueRecord, rows: list[Row]) -> None:
+        if rows:
+            self._on_sequences("DELETE FROM messages", [], rows)
+            hidden = sum([found[HIDDEN] for found in rows])
+            self._gone(queue, len(rows), hidden, sum([found[LENGTH] for found in rows]))
+
+    def _on_sequences(self, statement: str, values: list[Any], rows: list[Row]) -> None:
+        start = 0
+        for size in pieces(len(rows)):
+            sequences = [found[SEQUENCE] for found in rows[start : start + size]]
+            self._execute(_where_sequences(statement, size), values + sequences)
+            start += size
+
+    def _gone(self, queue: QueueRecord, count: int, hidden: int, size: int) -> None:
+        queue.messages -= count
+        queue.hidden -= hidden
+        queue.bytes -= size
+        if queue.messages:
+            self._directory.change(queue)
+        else:
+            self._directory.vanish(queue)
+
+
+_LAST: Final = 2**63 - 1  # the largest row id
+
+
+# The text of a statement is also what SQLite's module finds the prepared one by.
+
+
+@cache
+def _insert(count: int) -> str:
+    return "INSERT OR IGNORE INTO messages VALUES " + ",".join([f"({marks(COLUMNS)})"] * count)
+
+
+@cache
+def _select_by_ids(columns: str, count: int) -> str:
+    return f"SELECT {columns} FROM messages WHERE queue = ? AND id IN ({marks(count)})"
+
+
+@cache
+def _count_by_ids(count: int) -> str:
+    return (
+        f"SELECT count(*), total(hidden), total(length(body)) FROM messages WHERE queue = ? AND id IN ({marks(count)})"
+    )
+
+
+@cache
+def _delete_by_ids(count: int) -> str:
+    return f"DELETE FROM messages WHERE queue = ? AND id IN ({marks(count)})"
+
+
+@cache
+def _select_visible(columns: str) -> str:
+    return (
+        f"SELECT {columns} FROM messages WHERE queue = ? AND hidden = 0 AND sequence > ? AND sequence <= ? "
+        "ORDER BY sequence LIMIT ?"
+    )
+
+
+@cache
+def _select_all(columns: str) -> str:
+    part = f"SELECT {columns} FROM messages WHERE queue = ? AND hidden = {{}} AND sequence > ? AND sequence <= ?"
+    return f"{part.format(0)} UNION ALL {part.format(1)} ORDER BY sequence LIMIT ?"
+
+
+@cache
+def _update(ttl: bool, hide: bool | None) -> str:
+    sets = ["expires = ?"] if ttl else []
+    if hide is not None:
+        sets += ["hidden = 1, visible_at = ?, deliveries = deliveries + 1"] if hide else ["hidden = 0, visible_at = ?"]
+    return f"UPDATE messages SET {', '.join(sets)}"
+
+
+@cache
+def _where_sequences(statement: str, count: int) -> str:
+    return f"{statement} WHERE sequence IN ({marks(count)})"

@@ -1,0 +1,107 @@
+"""Between messages and rows: how a message is written, and how it is read. Knows no statement but their columns."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any, Final
+from zlib import crc32
+
+from leveret.model import NEVER, Draft, Message, Meta
+from leveret.store.base import StoreError
+
+# What is read of a message, in the order in which `message` takes it.
+WHOLE: Final = "sequence, id, created, expires, visible_at, deliveries, hidden, length(body), checksum, body, meta"
+WITHOUT_BODY: Final = "sequence, id, created, expires, visible_at, deliveries, hidden, length(body), NULL, NULL, meta"
+
+SEQUENCE: Final = 0
+ID: Final = 1
+HIDDEN: Final = 6
+LENGTH: Final = 7
+
+COLUMNS: Final = 11  # of the table, and so of what `row` makes
+
+_new: Final = object.__new__
+
+SOME: Final = Message("", b"", 0, 0.0, NEVER, 0.0, 0, None)  # stands for messages that nobody wants to look at
+
+
+class DamagedMessage(StoreError):
+    """What was read of a message is not what was written."""
+
+
+def row(
+    sequence: int, queue: int, draft: Draft, created: float
+) -> tuple[int, int, str, float, float | None, int, float, int, int, bytes, bytes | None]:
+    """A new message as a row of the table."""
+    meta = None if draft.meta is None else encode_meta(draft.meta)
+    hide = draft.hide
+    ttl = draft.ttl
+    return (
+        sequence,
+        queue,
+        draft.id,
+        created,
+        created + ttl if ttl else None,
+        1 if hide else 0,
+        created + hide,
+        0,
+        checksum(draft.id, draft.body, meta),
+        draft.body,
+        meta,
+    )
+
+
+def message(found: tuple[Any, ...]) -> Message:
+    """The message in columns `WHOLE` or `WITHOUT_BODY`; `DamagedMessage` where its checksum is wrong."""
+    made = _new(Message)
+    made.sequence, made.id, made.created, expires, visible_at, made.deliveries, hidden, _, check, body, meta = found
+    made.visible_at = visible_at if hidden else 0.0
+    made.expires = NEVER if expires is None else expires
+    made.meta = None if meta is None else decode_meta(meta)
+    if body is None:
+        made.body = b""
+    else:
+        made.body = body
+        if check != checksum(made.id, body, meta):
+            raise DamagedMessage(f"the message '{made.id}' is damaged: its checksum is wrong")
+    return made
+
+
+def checksum(id: str, body: bytes, meta: bytes | None) -> int:
+    """CRC-32 (that of zlib, RFC 1952 section 8) of what can't change but by a new PUT."""
+    found = crc32(body, crc32(id.encode()))
+    return found if meta is None else crc32(meta, found)
+
+
+def encode_meta(meta: Meta) -> bytes:
+    given = {
+        "type": meta.content_type,
+        "headers": None if meta.headers is None else dict(meta.headers),
+        "dedup": meta.dedup_key,
+        "group": meta.group,
+    }
+    return json.dumps({name: value for name, value in given.items() if value is not None}).encode()
+
+
+def decode_meta(encoded: bytes) -> Meta:
+    given = json.loads(encoded)
+    return Meta(given.get("type"), given.get("headers"), given.get("dedup"), given.get("group"))
+
+
+@lru_cache(maxsize=64)
+def marks(count: int) -> str:
+    """So many question marks, for a list in a statement."""
+    return ",".join("?" * count)
+
+
+_SIZES: Final = (64, 16, 4, 1)
+
+
+def pieces(count: int) -> list[int]:
+    """`count` in a few sizes, so that a few prepared statements do for every number of values."""
+    sizes: list[int] = []
+    for size in _SIZES:
+        times, count = divmod(count, size)
+        sizes += [size] * times
+    return sizes

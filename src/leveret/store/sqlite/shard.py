@@ -1,0 +1,548 @@
+"""One database file and all that can be asked of it: requests in, values out, a transaction for each batch.
+
+Knows no thread and no clock. A batch happens at one instant, the latest `now` in it, and in an order of our own: all
+its requests are under way at once, so that none of those who sent them can tell. What touches more than `PIECE`
+messages is done in pieces, each a transaction of its own, and others get their turn between them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+from leveret.model import NEVER, Change, Draft, Filters, Want
+from leveret.store.base import StoreError, StoreFull
+from leveret.store.sqlite.directory import Directory, Key, QueueRecord
+from leveret.store.sqlite.messages import PIECE, Messages, Row
+from leveret.store.sqlite.requests import Kind, Request
+from leveret.store.sqlite.rows import SEQUENCE, SOME, message
+
+SWEEP: Final = 2 * PIECE  # messages that a sweep frees at most, about
+_BURIALS: Final = 200  # accounts or queues that are deleted in one go
+_SEQUENCES: Final = 1 << 24  # set aside in the file at a time
+_DOUBTS: Final = 50  # queues that are settled at once for another's sake
+_LOOK: Final = 10  # what it costs to look at a queue, in messages freed
+
+NO_ROOM: Final = (
+    "the disk is full: there is no room beside what is kept back for deleting; "
+    "messages can be read and deleted, and be put again when there is room"
+)
+
+# Errors after which nothing is certain of the file any more.
+_BREAKING: Final = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_PROTOCOL")
+
+Steps: TypeAlias = Generator[None, None, Any]
+Group: TypeAlias = tuple[QueueRecord, Kind, Filters, Change, Want]
+
+# By names of this module: on CPython 3.11 `Kind.PUT` takes ten times as long.
+_PUT: Final = Kind.PUT
+_DELETE: Final = Kind.DELETE
+_NOTHING: Final = Want.NOTHING
+_READS: Final = frozenset({Kind.GET, Kind.SELECT, Kind.NEXT_VISIBLE})
+_ON_QUEUES: Final = frozenset(kind for kind in Kind if kind < Kind.LIST_QUEUES)
+
+
+class Broken(Exception):
+    """The file can't be trusted any more: a write or a sync failed, or it is damaged."""
+
+
+class Shard:
+    """Answers each request by its `value` or its `error`. Only one thread may use it.
+
+    Every call may raise `Broken`, after which there must be no other.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        next_place: Callable[[], int],
+        now: float,
+        tell_visible: Callable[[str, str, float], None],
+        tell_due: Callable[[float], None],  # when the next sweep is: where it gets earlier, and after each sweep
+    ) -> None:
+        self._execute = connection.execute
+        self._connection = connection
+        self._tell_visible = tell_visible
+        self._tell_due = tell_due
+        self._directory = Directory(connection, next_place)
+        self._messages = Messages(connection, self._directory, self._take_sequences)
+        self._settling: dict[Key, list[Request]] = {}  # what waits until a queue is settled
+        self._long: dict[Request, Steps] = {}
+        self._read_last: set[int] = set()  # buried queues that a long request still reads
+        stored: int
+        (stored,) = self._execute("SELECT next_sequence FROM store").fetchone()
+        # From the clock, so that a place in a queue that was read before a loss is not taken for a later one.
+        self._next_sequence = max(stored, int(now * 1_000_000))
+        self._sequences_end = 0
+        self._due = NEVER  # when the next sweep is due, as far as was said
+        # What was written since the last checkpoint, about: who makes one sets both to 0.
+        self.rows = 0
+        self.body_bytes = 0
+        self.found_full = False  # the disk had no room for something
+
+    def start(self) -> None:
+        """Say what is due from before."""
+        first = self._directory.first_due()
+        if first is not None:
+            self._say_due(first[0])
+
+    @property
+    def buried(self) -> bool:
+        """Whether there may be space to free by `purge`."""
+        return self._directory.buried
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are long requests to go on with, by `step`."""
+        return bool(self._settling or self._long)
+
+    # Batches
+
+    def read(self, batch: Sequence[Request], now: float) -> tuple[list[Request], list[Request]]:
+        """Answer what needs no transaction; those that are answered, and the rest."""
+        answered: list[Request] = []
+        rest: list[Request] = []
+        for request in batch:
+            if request.kind not in _READS:
+                rest.append(request)
+                continue
+            try:
+                queue = self._directory.find(request.key)
+                if not self._messages.settled(queue, now) or self._is_long(request, queue):
+                    rest.append(request)
+                    continue
+                request.value = self._do(request, queue, now)
+            except Exception as error:
+                request.error = self._sort_out(error)
+            answered.append(request)
+        return answered, rest
+
+    def write(self, batch: Sequence[Request], now: float) -> list[Request]:
+        """Do all of it in one transaction; those that are answered. What fails, fails alone."""
+        try:
+            with self._transaction():
+                answered, unsettled, long = self._apply(batch, now)
+        except Broken:
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].error = self._sort_out(error)
+                return list(batch)
+            self._sort_out(error)
+            # Somebody's request is at fault: one by one, it will be seen whose.
+            return [done for request in batch for done in self.write([request], now)]
+        for key, request in unsettled:
+            self._settling.setdefault(key, []).append(request)
+        for request in long:
+            self._long[request] = self._steps_of(request)
+        for request in answered:
+            self._signal(request, now)
+        return answered
+
+    def step(self) -> tuple[list[Request], list[Request]]:
+        """Go on with what is long, a piece; the requests that are answered, and those to be written now."""
+        ready: list[Request] = []
+        answered: list[Request] = []
+        if self._settling:
+            key = next(iter(self._settling))
+            waiting = self._settling[key]
+            try:
+                with self._transaction():
+                    settled = self._messages.settle(self._directory.find(key), max(request.now for request in waiting))
+            except Exception as error:
+                for request in waiting:
+                    request.error = self._sort_out(error)
+                answered += waiting
+                settled = True
+            else:
+                if settled:
+                    ready = waiting
+            del self._settling[key]
+            if not settled:
+                self._settling[key] = waiting  # at the end: queues take turns
+        if self._long:
+            request = next(iter(self._long))
+            steps = self._long[request]
+            try:
+                with self._transaction():
+                    ended = _advance(steps, request)
+            except Exception as error:
+                request.error = self._sort_out(error)
+                ended = True
+            del self._long[request]
+            if ended:
+                answered.append(request)
+            else:
+                self._long[request] = steps
+            self.rows += PIECE
+        return answered, ready
+
+    def abandon(self) -> list[Request]:
+        """The requests that nobody goes on with any more."""
+        left = [*self._long, *(request for waiting in self._settling.values() for request in waiting)]
+        self._long.clear()
+        self._settling.clear()
+        return left
+
+    def purge(self) -> bool:
+        """Free a piece of the space of what was deleted at one stroke; True where there may be more."""
+        with self._transaction():
+            found = self._messages.purge(self._read_last) or self._directory.bury_queues(PIECE)
+        self.rows += PIECE if found else 0
+        self._directory.buried = found
+        return found
+
+    def drop_empty(self) -> bool:
+        """Free a piece of the space of queues and accounts that are no longer there; True where there may be more."""
+        with self._transaction():
+            return self._directory.drop_empty(PIECE)
+
+    def trim(self) -> None:
+        """Keep no more in memory than there may be."""
+        self._directory.trim()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commit what is done within, or undo it."""
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._directory.flush()
+            self._execute("COMMIT")
+        except BaseException:
+            self._messages.lowest_due = NEVER
+            self._sequences_end = 0
+            self._directory.forget()
+            if self._connection.in_transaction:
+                self._execute("ROLLBACK")
+            raise
+        lowest = self._messages.lowest_due
+        if lowest < self._due:
+            self._say_due(lowest)
+        self._messages.lowest_due = NEVER
+
+    # Inside a transaction
+
+    def _apply(
+        self, batch: Sequence[Request], now: float
+    ) -> tuple[list[Request], list[tuple[Key, Request]], list[Request]]:
+        """Those that are answered, those that wait until a queue is settled, and those that are long.
+
+        Requests of one kind are done together, by as few statements as may be.
+        """
+        answered: list[Request] = []
+        unsettled: list[tuple[Key, Request]] = []
+        others: list[tuple[QueueRecord, Request]] = []
+        long: list[Request] = []
+        puts: list[Request] = []
+        drafts: list[tuple[QueueRecord, Sequence[Draft]]] = []
+        deletes: dict[QueueRecord, list[Request]] = {}
+        groups: dict[Group, list[Request]] = {}
+        find = self._directory.find
+        for request in batch:
+            kind = request.kind
+            if kind not in _ON_QUEUES:
+                long.append(request)
+                continue
+            queue = find(request.key)
+            if (queue.due <= now or queue.shows_at <= now) and not self._messages.settle(queue, now):
+                unsettled.append((request.key, request))
+                continue
+            if kind is _PUT:
+                if not queue.messages:
+                    doubtful = self._doubtful(queue, now)
+                    if doubtful is not None:
+                        unsettled.append((doubtful, request))
+                        continue
+                puts.append(request)
+                drafts.append((queue, request.what))
+            elif kind is _DELETE and request.want is _NOTHING:
+                deletes.setdefault(queue, []).append(request)
+            elif self._is_long(request, queue):
+                long.append(request)
+                continue
+            elif _takes(request):
+                group = (queue, kind, request.what, request.change, request.want)
+                groups.setdefault(group, []).append(request)
+            else:
+                others.append((queue, request))
+            answered.append(request)
+        if puts:  # first, while what was found out of their queues is true
+            for request, done in zip(puts, self._messages.put(drafts, now), strict=True):
+                request.value = done
+        for queue, together in deletes.items():
+            self._delete(queue, together)
+        for (queue, kind, filters, change, want), together in groups.items():
+            self._take(queue, kind, filters, change, want, together, now)
+        for queue, request in others:
+            request.value = self._do(request, queue, now)
+        self.rows += len(batch) + len(drafts)
+        for _, put in drafts:
+            self.rows += len(put)
+            self.body_bytes += sum([len(draft.body) for draft in put])
+        return answered, unsettled, long
+
+    def _doubtful(self, queue: QueueRecord, now: float) -> Key | None:
+        """A queue to settle before this one may appear: its account may be one that is no longer there."""
+        for _ in range(_DOUBTS):
+            key = self._directory.doubtful(queue.account, now)
+            if key is None or not self._messages.settle(self._directory.find(key), now):
+                return key
+        return key
+
+    def _delete(self, queue: QueueRecord, requests: list[Request]) -> None:
+        ids = [id for request in requests for id in request.what]
+        deleted = iter(self._messages.delete(queue, ids, _NOTHING))
+        for request in requests:
+            request.value = [next(deleted) for _ in request.what]
+
+    def _take(
+        self, queue: QueueRecord, kind: Kind, filters: Filters, change: Change, want: Want,
+        requests: list[Request], now: float,
+    ) -> None:  # fmt: skip
+        """Each of the requests gets up to its limit of messages, and none that another got."""
+        limit = filters.limit
+        assert limit is not None
+        together = max(1, PIECE // limit)
+        for start in range(0, len(requests), together):
+            some = requests[start : start + together]
+            rows = self._messages.rows(queue, 0, limit * len(some), filters.match_hidden, want)
+            if kind is Kind.DELETE_MATCHING:
+                taken = self._messages.remove(queue, rows)
+            else:
+                taken = self._messages.change(queue, rows, change, now)
+            for number, request in enumerate(some):
+                request.value = taken[number * limit : (number + 1) * limit]
+
+    def _do(self, request: Request, queue: QueueRecord, now: float) -> Any:
+        """What a request that is not long asks for, by itself."""
+        kind, what, want = request.kind, request.what, request.want
+        messages = self._messages
+        if kind is Kind.GET:
+            return messages.get(queue, what, want)
+        if kind is Kind.UPDATE:
+            return messages.update(queue, what, request.change, now, want)
+        if kind is Kind.DELETE:
+            return messages.delete(queue, what, want)
+        if kind is Kind.NEXT_VISIBLE:
+            return messages.next_visible(queue, what)
+        limit = PIECE if what.limit is None else min(what.limit, PIECE)
+        rows = messages.rows(queue, messages.place(queue, what.marker), limit, what.match_hidden, want)
+        return self._act(request, queue, rows, now)
+
+    def _act(self, request: Request, queue: QueueRecord, rows: list[Row], now: float) -> list[Any]:
+        if request.kind is Kind.SELECT:
+            return [message(found) for found in rows]
+        if request.kind is Kind.UPDATE_MATCHING:
+            return self._messages.change(queue, rows, request.change, now)
+        return self._messages.remove(queue, rows)
+
+    @staticmethod
+    def _is_long(request: Request, queue: QueueRecord) -> bool:
+        """Whether a request may touch more messages than one piece holds."""
+        if request.kind < Kind.SELECT or request.kind is Kind.NEXT_VISIBLE:
+            return False
+        limit = request.what.limit
+        return queue.messages > PIECE and (limit is None or limit > PIECE)
+
+    # Long requests: generators, which give way to others by `yield`
+
+    def _steps_of(self, request: Request) -> Steps:
+        kind = request.kind
+        if kind is Kind.SWEEP:
+            return self._sweep(request.now)
+        if kind is Kind.LIST_ACCOUNTS:
+            return self._list_accounts(request)
+        if kind is Kind.PLACE_OF_ACCOUNT:
+            return self._place_of_account(request)
+        if kind is Kind.LIST_QUEUES:
+            return self._list_queues(request)
+        if kind is Kind.DELETE_ACCOUNTS:
+            return self._delete_accounts(request.what)
+        if kind is Kind.DELETE_QUEUES:
+            return self._delete_queues(request)
+        if kind is Kind.DELETE_MATCHING and self._is_all(request):
+            return self._delete_all(request)
+        return self._match(request)
+
+    def _match(self, request: Request) -> Steps:
+        filters: Filters = request.what
+        found: list[Any] = []
+        # What comes after now is not for this request, which might never come to an end otherwise.
+        last = self._next_sequence - 1
+        after = self._messages.place(self._directory.find(request.key), filters.marker)
+        left = filters.limit
+        while left is None or left > 0:
+            queue = self._directory.find(request.key)
+            limit = PIECE if left is None else min(left, PIECE)
+            rows = self._messages.rows(queue, after, limit, filters.match_hidden, request.want, last)
+            done = self._act(request, queue, rows, request.now)
+            if request.want is _NOTHING:
+                if done and request.kind is Kind.SELECT:
+                    return [SOME]
+                done = [SOME] if done and not found else []
+            found += done
+            if len(rows) < limit:
+                break
+            after = rows[-1][SEQUENCE]
+            left = None if left is None else left - limit
+            yield
+        return found
+
+    def _is_all(self, request: Request) -> bool:
+        queue = self._directory.find(request.key)
+        filters: Filters = request.what
+        return (
+            filters.marker is None
+            and (filters.match_hidden or not queue.hidden)
+            and (filters.limit is None or filters.limit >= queue.messages)
+        )
+
+    def _delete_all(self, request: Request) -> Steps:
+        """All of a queue, at one stroke; who wants to see what it was reads it afterwards."""
+        queue = self._directory.find(request.key)
+        if not queue.messages:
+            return []
+        if not self._is_all(request):  # it was, when the request came
+            return (yield from self._match(request))
+        number = queue.number
+        self._directory.bury(queue)
+        if request.want is _NOTHING:
+            return [SOME]
+        self._read_last.add(number)
+        try:
+            found: list[Any] = []
+            after = 0
+            while True:
+                rows = self._messages.buried_rows(number, after, PIECE, request.want)
+                found += [message(row) for row in rows]
+                if len(rows) < PIECE:
+                    return found
+                after = rows[-1][SEQUENCE]
+                yield
+        finally:
+            self._read_last.discard(number)
+
+    def _settle_all(self, now: float) -> Steps:
+        """Have everything gone that expired, in all queues."""
+        while self._free(now, SWEEP) <= now:
+            yield
+
+    def _free(self, now: float, budget: int) -> float:
+        """Free up to `budget` expired messages, about; answers when the next expires."""
+        while True:
+            first = self._directory.first_due()
+            if first is None:
+                return NEVER
+            due, key = first
+            if due > now or budget <= 0:
+                return due
+            queue = self._directory.find(key)
+            before = queue.messages
+            self._messages.expire(queue, now)
+            budget -= before - queue.messages + _LOOK
+
+    def _sweep(self, now: float) -> Steps:
+        due = self._free(now, SWEEP)
+        self.rows += SWEEP
+        self._say_due(due)
+        yield
+
+    def _list_accounts(self, request: Request) -> Steps:
+        yield from self._settle_all(request.now)
+        found: list[tuple[int, str]] = []
+        for piece in self._directory.accounts(*request.what):
+            if found:
+                yield
+            found += piece
+        return found
+
+    def _place_of_account(self, request: Request) -> Steps:
+        yield from self._settle_all(request.now)
+        return self._directory.place_of_account(request.key[0])
+
+    def _list_queues(self, request: Request) -> Steps:
+        yield from self._settle_all(request.now)
+        found: list[str] = []
+        for piece in self._directory.queues(request.key[0], request.what):
+            if found:
+                yield
+            found += piece
+        return found
+
+    def _delete_accounts(self, names: Iterable[str]) -> Steps:
+        for number, name in enumerate(names):
+            self._directory.bury_account(name)
+            if number % _BURIALS == _BURIALS - 1:
+                yield
+
+    def _delete_queues(self, request: Request) -> Steps:
+        names = yield from self._list_queues(request)
+        for number, name in enumerate(names):
+            queue = self._directory.find((request.key[0], name))
+            if queue.messages:
+                self._directory.bury(queue)
+            if number % _BURIALS == _BURIALS - 1:
+                yield
+        return names
+
+    # Small things
+
+    def _take_sequences(self, count: int) -> int:
+        first = self._next_sequence
+        self._next_sequence += count
+        if self._next_sequence > self._sequences_end:
+            self._sequences_end = self._next_sequence + _SEQUENCES
+            self._execute("UPDATE store SET next_sequence = ?", (self._sequences_end,))
+        return first
+
+    def _signal(self, request: Request, now: float) -> None:
+        """Say what is visible since this request, or when it will be."""
+        kind = request.kind
+        if kind is _PUT:
+            for draft in request.what:
+                self._tell_visible(*request.key, now + draft.hide if draft.hide else now)
+        elif request.change.hide is not None and request.value:
+            for changed in request.value:
+                if changed is not None:
+                    self._tell_visible(*request.key, now + request.change.hide)
+
+    def _sort_out(self, error: Exception) -> Exception:
+        """What to tell who asked; `Broken` where nobody can be told anything any more."""
+        if not isinstance(error, sqlite3.Error):
+            return error
+        name = error.sqlite_errorname if hasattr(error, "sqlite_errorname") else ""
+        if name == "SQLITE_FULL":
+            self.found_full = True
+            return StoreFull(NO_ROOM)
+        if name.startswith(_BREAKING):
+            raise Broken(f"{error} ({name})") from error
+        return StoreError(f"the database refused it: {error}")
+
+    def _say_due(self, at: float) -> None:
+        self._due = at
+        self._tell_due(at)
+
+
+def _takes(request: Request) -> bool:
+    """Whether it takes messages away from the others of its kind: then many are like one with a larger limit."""
+    if request.kind is Kind.DELETE_MATCHING:
+        takes = True
+    elif request.kind is Kind.UPDATE_MATCHING:
+        takes = bool(request.change.hide) and not request.what.match_hidden
+    else:
+        return False
+    filters: Filters = request.what
+    return takes and filters.marker is None and filters.limit is not None and filters.limit <= PIECE
+
+
+def _advance(steps: Steps, request: Request) -> bool:
+    """Go on with a long request; True where it is at its end."""
+    try:
+        next(steps)
+    except StopIteration as stop:
+        request.value = stop.value
+        return True
+    return False

@@ -1,0 +1,194 @@
+"""The durable store, behind the interface of all stores: which shard is asked, and what several say together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from enum import Enum
+from functools import lru_cache, partial
+from hashlib import blake2b
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+from leveret.model import NEVER, Change, Draft, Filters, Message, Page, Put, Want
+from leveret.store.base import Signals, Store, StoreFailed
+from leveret.store.sqlite.file import RESERVE, DatabaseFile
+from leveret.store.sqlite.files import last_place, open_together, shard_paths
+from leveret.store.sqlite.requests import Kind, Request
+from leveret.store.sqlite.shard import Shard
+from leveret.store.sqlite.writer import Writer
+from scalestack.event.pending import Answer, gather, then
+
+T = TypeVar("T")
+
+_NO_QUEUE: Final = ("", "")
+
+
+class Durability(Enum):
+    """What an acknowledgement promises."""
+
+    FULL = "full"  # the message outlives a crash of the process and of the system, and a loss of power
+    NORMAL = "normal"  # it outlives a crash of the process; a loss of power may take the last ones
+    OFF = "off"  # it outlives a crash of the process; a loss of power may take the whole database
+
+
+class SqliteStore(Store):
+    """Messages in SQLite, in `shards` files, each with a thread of its own; an account is in one of them.
+
+    On a loop thread its answers are pending; any other thread that calls is blocked until the answer is there.
+    Where a file can't be trusted any more, `broken` is told why, in a thread of the store's, and every call fails with
+    `StoreFailed` from then on.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        durability: Durability = Durability.FULL,
+        shards: int = 1,
+        broken: Callable[[str], None] = lambda _: None,
+        reserve: int = RESERVE,  # bytes of the disk that are kept back, per shard, for what makes room
+    ) -> None:
+        self._files = [DatabaseFile(each, durability.value, reserve) for each in shard_paths(path, shards)]
+        self._broken = broken
+        self._writers: list[Writer] = []
+        self._dues = _Dues(shards)
+
+    def open(self, signals: Signals, now: float) -> None:
+        """`Unusable` where a file can't be opened, is damaged, somebody else's, or not of this number of shards."""
+        connections = open_together(self._files)
+        # One count for all shards, so that the accounts of all of them have one order.
+        places = count(max(int(now * 1_000_000), *[last_place(each) + 1 for each in connections]))
+        self._dues.open(signals)
+        for number, (file, connection) in enumerate(zip(self._files, connections, strict=True)):
+            shard = Shard(connection, places.__next__, now, signals.visible, partial(self._dues.tell, number))
+            self._writers.append(Writer(f"sqlite-{number}", file, connection, shard, self._broken))
+        for writer in self._writers:
+            writer.start()
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.stop()
+
+    def _ask(self, kind: Kind, account: str, queue: str, what: Any, now: float, *more: Any) -> Any:
+        writers = self._writers
+        if len(writers) != 1:
+            if not writers:
+                raise StoreFailed("the store is not open")
+            return writers[shard_of(account, len(writers))].ask(Request(kind, (account, queue), what, now, *more))
+        return writers[0].ask(Request(kind, (account, queue), what, now, *more))
+
+    def _ask_all(self, kind: Kind, what: Any, now: float) -> Answer[list[Any]]:
+        return gather([writer.ask(Request(kind, _NO_QUEUE, what, now)) for writer in self._writers])
+
+    # Accounts and queues
+
+    def list_accounts(self, page: Page, now: float) -> Answer[list[str]]:
+        if page.marker is None:
+            return self._accounts_after(page.limit, -1, now)
+        place = self._ask(Kind.PLACE_OF_ACCOUNT, page.marker, "", None, now)
+        return then(place, lambda after: self._accounts_after(page.limit, after, now))
+
+    def _accounts_after(self, limit: int | None, after: int, now: float) -> Answer[list[str]]:
+        def merged(lists: list[list[tuple[int, str]]]) -> list[str]:
+            together = lists[0] if len(lists) == 1 else sorted(chain.from_iterable(lists))
+            return [name for _, name in together[:limit]]
+
+        return then(self._ask_all(Kind.LIST_ACCOUNTS, (limit, after), now), merged)
+
+    def delete_accounts(self, page: Page, now: float) -> Answer[list[str]]:
+        def delete(names: list[str]) -> Answer[list[str]]:
+            shares: list[list[str]] = [[] for _ in self._writers]
+            for name in names:
+                shares[shard_of(name, len(shares))].append(name)
+            deleted = [
+                writer.ask(Request(Kind.DELETE_ACCOUNTS, _NO_QUEUE, share, now))
+                for writer, share in zip(self._writers, shares, strict=True)
+                if share
+            ]
+            return then(gather(deleted), lambda _: names)
+
+        return then(self.list_accounts(page, now), delete)
+
+    def list_queues(self, account: str, page: Page, now: float) -> Answer[list[str]]:
+        return cast("Answer[list[str]]", self._ask(Kind.LIST_QUEUES, account, "", page, now))
+
+    def delete_queues(self, account: str, page: Page, now: float) -> Answer[list[str]]:
+        return cast("Answer[list[str]]", self._ask(Kind.DELETE_QUEUES, account, "", page, now))
+
+    # Messages
+
+    def put(self, account: str, queue: str, drafts: Sequence[Draft], now: float) -> Answer[list[Put]]:
+        return cast("Answer[list[Put]]", self._ask(Kind.PUT, account, queue, drafts, now))
+
+    def get(
+        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+    ) -> Answer[list[Message | None]]:
+        return cast("Answer[list[Message | None]]", self._ask(Kind.GET, account, queue, ids, now, want))
+
+    def update(
+        self, account: str, queue: str, ids: Sequence[str], change: Change, now: float, want: Want = Want.ALL
+    ) -> Answer[list[Message | None]]:
+        return cast("Answer[list[Message | None]]", self._ask(Kind.UPDATE, account, queue, ids, now, want, change))
+
+    def delete(
+        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+    ) -> Answer[list[Message | None]]:
+        return cast("Answer[list[Message | None]]", self._ask(Kind.DELETE, account, queue, ids, now, want))
+
+    def select(
+        self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL
+    ) -> Answer[list[Message]]:
+        return cast("Answer[list[Message]]", self._ask(Kind.SELECT, account, queue, filters, now, want))
+
+    def update_matching(
+        self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Want = Want.ALL
+    ) -> Answer[list[Message]]:
+        asked = self._ask(Kind.UPDATE_MATCHING, account, queue, filters, now, want, change)
+        return cast("Answer[list[Message]]", asked)
+
+    def delete_matching(
+        self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL
+    ) -> Answer[list[Message]]:
+        return cast("Answer[list[Message]]", self._ask(Kind.DELETE_MATCHING, account, queue, filters, now, want))
+
+    def next_visible(self, account: str, queue: str, filters: Filters, now: float) -> Answer[float | None]:
+        return cast("Answer[float | None]", self._ask(Kind.NEXT_VISIBLE, account, queue, filters, now))
+
+    def sweep(self, now: float) -> Answer[float | None]:
+        return then(self._ask_all(Kind.SWEEP, None, now), lambda _: self._dues.swept())
+
+
+class _Dues:
+    """When the next sweep is due, in the words of one store: each shard speaks for itself, from its own thread."""
+
+    def __init__(self, shards: int) -> None:
+        self._lock = threading.Lock()  # guards all of it
+        self._dues = [NEVER] * shards
+        self._said = NEVER
+        self._signals: Signals
+
+    def open(self, signals: Signals) -> None:
+        self._signals = signals
+
+    def tell(self, shard: int, at: float) -> None:
+        """What the shard expects, NEVER included: it is passed on where it is earlier than what was said last."""
+        with self._lock:
+            self._dues[shard] = at
+            earlier = at < self._said
+            if earlier:
+                self._said = at
+        if earlier:
+            self._signals.due(at)
+
+    def swept(self) -> float | None:
+        """The answer of a sweep, once all shards have done their part."""
+        with self._lock:
+            self._said = min(self._dues)
+            return None if self._said == NEVER else self._said
+
+
+@lru_cache(maxsize=4096)
+def shard_of(account: str, shards: int) -> int:
+    """The shard of an account: the same on every machine and in every version."""
+    return int.from_bytes(blake2b(account.encode(), digest_size=8).digest()) % shards

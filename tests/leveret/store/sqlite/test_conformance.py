@@ -1,0 +1,33 @@
+"""The contract of every store, for the durable one: with one file, and with three."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from leveret.store.base import Store
+from leveret.store.sqlite import Durability, SqliteStore
+from support.conformance import StoreConformance
+from support.interface_conformance import StoreInterfaceConformance
+from support.subject import StoreSubject
+
+
+@pytest.fixture(params=[1, 3], ids=["1 shard", "3 shards"])
+def make_store(request: pytest.FixtureRequest, path: Path) -> Callable[[], SqliteStore]:
+    return lambda: SqliteStore(path, Durability.OFF, shards=request.param, reserve=0)
+
+
+class TestSqliteStore(StoreConformance):
+    @pytest.fixture
+    def subject(self, make_store: Callable[[], Store]) -> Iterator[StoreSubject]:
+        store = make_store()
+        yield StoreSubject(store)
+        store.close()
+
+
+class TestSqliteStoreInterface(StoreInterfaceConformance):
+    @pytest.fixture
+    def make_store(self, make_store: Callable[[], SqliteStore]) -> Callable[[], SqliteStore]:
+        return make_store
