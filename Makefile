@@ -49,6 +49,7 @@ types: $(VENV)/.installed-lint ## mypy, strict
 bench: $(VENV)/.installed-test ## measure against the ceiling, and what depth costs; needs wrk (apt-get install wrk)
 	$(BIN)/python -m bench $(ARGS)
 	$(BIN)/python -m bench.depth
+	$(BIN)/python -m bench.depth_on_disk
 
 clean: ## remove what make made
 	rm -rf .venv .venv-freethreaded .mypy_cache .pytest_cache .ruff_cache build dist

@@ -10,8 +10,11 @@ import os
 import platform
 import statistics
 import sys
-import urllib.request
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -34,6 +37,9 @@ PUT = _COUNTED % (BODY, "PUT", "body")
 DELETE = _COUNTED % (BODY, "DELETE", "nil")
 CLAIM = 'wrk.method = "POST"'
 
+# The server and the load each have a core of their own, where there are two.
+SERVER_CPU, LOAD_CPU = (0, 1) if (os.cpu_count() or 1) > 1 else (None, None)
+
 
 @dataclass
 class Row:
@@ -53,31 +59,49 @@ class Row:
         return float(statistics.median(getattr(load, figure) for load in self.loads))
 
 
-def measure(rounds: int, seconds: int, connections: int, options: list[str]) -> dict[str, Row]:
-    """Each round measures the ceiling and every workload, one after the other; nothing else runs meanwhile."""
-    server_cpu, load_cpu = (0, 1) if (os.cpu_count() or 1) > 1 else (None, None)
-    rows = {name: Row(name) for name in ("ceiling", "PUT", "GET", "claim", "DELETE")}
+@dataclass(frozen=True)
+class Bench:
+    """How each workload is measured."""
 
-    def load(row: str, server: servers.Running, path: str, script: str, length: int) -> None:
+    seconds: int  # per workload and round
+    connections: int
+    options: list[str]  # for the server
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    def round(self) -> None:
+        """The ceiling and every workload, one after the other; nothing else runs meanwhile."""
+        with servers.running(["bench.ceiling"], SERVER_CPU) as server:
+            self._load("ceiling", server, "/", PUT)
+        with self._serving("memory://") as server:
+            self._workloads("memory", server)
+        # Beside the repository: the folder for temporary files may be on no disk.
+        with (
+            tempfile.TemporaryDirectory(dir=Path.cwd()) as folder,
+            self._serving(f"sqlite:///{folder}/queue.db") as server,
+        ):
+            self._workloads("durable", server)
+            self._load("durable PUT, 256 connections", server, "/v1.0/account/more", PUT, connections=256)
+
+    @contextmanager
+    def _serving(self, store: str) -> Iterator[servers.Running]:
+        arguments = servers.leveret("--store", store, "--set", "event.threads=1", *self.options)
+        with servers.running(arguments, SERVER_CPU) as server:
+            yield server
+
+    def _workloads(self, name: str, server: servers.Running) -> None:
+        queue, other = "/v1.0/account/queue", "/v1.0/account/other"
+        self._load(f"{name} PUT", server, queue, PUT)
+        self._load(f"{name} GET", server, queue + "/1000", "")
+        self._load(f"{name} claim", server, queue + "?limit=1&hide=60&detail=all", CLAIM)
+        # Deleting may be faster than putting, and each DELETE needs a message of its own.
+        wrk.run(server.url + other, 2 * self.seconds, self.connections, PUT, LOAD_CPU)
+        self._load(f"{name} DELETE", server, other, DELETE)
+
+    def _load(self, row: str, server: servers.Running, path: str, script: str, connections: int | None = None) -> None:
         before = server.cpu_seconds()
-        found = wrk.run(server.url + path, length, connections, script, load_cpu)
-        ceiling = rows["ceiling"].loads[-1].rate if row != "ceiling" else found.rate
-        rows[row].add(found, server.cpu_seconds() - before, ceiling)
-
-    for _ in range(rounds):
-        with servers.running(["bench.ceiling"], server_cpu) as server:
-            load("ceiling", server, "/", PUT, seconds)
-        with servers.running(servers.leveret("--set", "event.threads=1", *options), server_cpu) as server:
-            queue, other = "/v1.0/account/queue", "/v1.0/account/other"
-            load("PUT", server, queue, PUT, seconds)
-            load("GET", server, queue + "/1000", "", seconds)
-            load("claim", server, queue + "?limit=1&hide=60&detail=all", CLAIM, seconds)
-            # Deleting is faster than putting, and each DELETE needs a message of its own.
-            wrk.run(server.url + other, 2 * seconds, connections, PUT, load_cpu)
-            load("DELETE", server, other, DELETE, seconds)
-            request = urllib.request.Request(server.url + "/v1.0", method="DELETE")
-            urllib.request.urlopen(request).close()
-    return rows
+        found = wrk.run(server.url + path, self.seconds, connections or self.connections, script, LOAD_CPU)
+        ceiling = self.rows["ceiling"].loads[-1].rate if row != "ceiling" else found.rate
+        self.rows.setdefault(row, Row(row)).add(found, server.cpu_seconds() - before, ceiling)
 
 
 def main() -> int:
@@ -89,7 +113,9 @@ def main() -> int:
     given = parser.parse_args()
     try:
         options = [word for setting in given.set for word in ("--set", setting)]
-        rows = measure(given.rounds, given.seconds, given.connections, options)
+        bench = Bench(given.seconds, given.connections, options)
+        for _ in range(given.rounds):
+            bench.round()
     except wrk.NoWrk as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -104,7 +130,7 @@ def main() -> int:
         "failed",
         box=SIMPLE,
     )
-    for row in rows.values():
+    for row in bench.rows.values():
         failed = sum(load.failed + load.refused for load in row.loads)
         table.add_row(
             row.name,
@@ -119,11 +145,11 @@ def main() -> int:
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     print(
         f"Python {platform.python_version()}{'' if gil else ', free-threaded'}; {platform.machine()}, "
-        f"{os.cpu_count()} cores; store memory://; {given.connections} connections; "
+        f"{os.cpu_count()} cores; {given.connections} connections; "
         f"medians of {given.rounds} rounds of {given.seconds} s; bodies of {BODY} bytes"
     )
     Console(width=120).print(table)
-    return 1 if any(load.failed or load.refused for row in rows.values() for load in row.loads) else 0
+    return 1 if any(load.failed or load.refused for row in bench.rows.values() for load in row.loads) else 0
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def in_the_store() -> Comparison:
 
 
 def through_http() -> Comparison:
-    with servers.running(servers.leveret("--set", "event.threads=1")) as server:
+    with servers.running(servers.leveret("--store", "memory://", "--set", "event.threads=1")) as server:
         connection = http.client.HTTPConnection(urlsplit(server.url).netloc)
 
         def ask(method: str, path: str, body: bytes | None = None) -> None:

@@ -51,5 +51,5 @@ def running(arguments: Sequence[str], cpu: int | None = None) -> Iterator[Runnin
 
 
 def leveret(*options: str) -> list[str]:
-    """The arguments for a server with the memory store on a free port."""
-    return ["leveret", "serve", "--port", "0", "--store", "memory://", "--set", "log.level=warning", *options]
+    """The arguments for a server on a free port."""
+    return ["leveret", "serve", "--port", "0", "--set", "log.level=warning", *options]
