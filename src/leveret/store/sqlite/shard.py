@@ -8,22 +8,19 @@ messages is done in pieces, each a transaction of its own, and others get their 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 from leveret.model import NEVER, Change, Draft, Filters, Want
 from leveret.store.base import StoreError, StoreFull
 from leveret.store.sqlite.directory import Directory, Key, QueueRecord
-from leveret.store.sqlite.messages import PIECE, Messages, Row
+from leveret.store.sqlite.long import SWEEP, LongRequests, Steps, act, is_long
+from leveret.store.sqlite.messages import PIECE, Messages
 from leveret.store.sqlite.requests import Kind, Request
-from leveret.store.sqlite.rows import SEQUENCE, SOME, message
 
-SWEEP: Final = 2 * PIECE  # messages that a sweep frees at most, about
-_BURIALS: Final = 200  # accounts or queues that are deleted in one go
 _SEQUENCES: Final = 1 << 24  # set aside in the file at a time
 _DOUBTS: Final = 50  # queues that are settled at once for another's sake
-_LOOK: Final = 10  # what it costs to look at a queue, in messages freed
 
 NO_ROOM: Final = (
     "the disk is full: there is no room beside what is kept back for deleting; "
@@ -33,7 +30,6 @@ NO_ROOM: Final = (
 # Errors after which nothing is certain of the file any more.
 _BREAKING: Final = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_PROTOCOL")
 
-Steps: TypeAlias = Generator[None, None, Any]
 Group: TypeAlias = tuple[QueueRecord, Kind, Filters, Change, Want]
 
 # By names of this module: on CPython 3.11 `Kind.PUT` takes ten times as long.
@@ -70,7 +66,9 @@ class Shard:
         self._messages = Messages(connection, self._directory, self._take_sequences)
         self._settling: dict[Key, list[Request]] = {}  # what waits until a queue is settled
         self._long: dict[Request, Steps] = {}
-        self._read_last: set[int] = set()  # buried queues that a long request still reads
+        self._long_requests = LongRequests(
+            self._directory, self._messages, lambda: self._next_sequence - 1, self._swept
+        )
         stored: int
         (stored,) = self._execute("SELECT next_sequence FROM store").fetchone()
         # From the clock, so that a place in a queue that was read before a loss is not taken for a later one.
@@ -110,7 +108,7 @@ class Shard:
                 continue
             try:
                 queue = self._directory.find(request.key)
-                if not self._messages.settled(queue, now) or self._is_long(request, queue):
+                if not self._messages.settled(queue, now) or is_long(request, queue):
                     rest.append(request)
                     continue
                 request.value = self._do(request, queue, now)
@@ -136,7 +134,7 @@ class Shard:
         for key, request in unsettled:
             self._settling.setdefault(key, []).append(request)
         for request in long:
-            self._long[request] = self._steps_of(request)
+            self._long[request] = self._long_requests.steps_of(request)
         for request in answered:
             self._signal(request, now)
         return answered
@@ -189,7 +187,7 @@ class Shard:
     def purge(self) -> bool:
         """Free a piece of the space of what was deleted at one stroke; True where there may be more."""
         with self._transaction():
-            found = self._messages.purge(self._read_last) or self._directory.bury_queues(PIECE)
+            found = self._messages.purge(self._long_requests.read_last) or self._directory.bury_queues(PIECE)
         self.rows += PIECE if found else 0
         self._directory.buried = found
         return found
@@ -260,7 +258,7 @@ class Shard:
                 drafts.append((queue, request.what))
             elif kind is _DELETE and request.want is _NOTHING:
                 deletes.setdefault(queue, []).append(request)
-            elif self._is_long(request, queue):
+            elif is_long(request, queue):
                 long.append(request)
                 continue
             elif _takes(request):
@@ -330,163 +328,7 @@ class Shard:
             return messages.next_visible(queue, what)
         limit = PIECE if what.limit is None else min(what.limit, PIECE)
         rows = messages.rows(queue, messages.place(queue, what.marker), limit, what.match_hidden, want)
-        return self._act(request, queue, rows, now)
-
-    def _act(self, request: Request, queue: QueueRecord, rows: list[Row], now: float) -> list[Any]:
-        if request.kind is Kind.SELECT:
-            return [message(found) for found in rows]
-        if request.kind is Kind.UPDATE_MATCHING:
-            return self._messages.change(queue, rows, request.change, now)
-        return self._messages.remove(queue, rows)
-
-    @staticmethod
-    def _is_long(request: Request, queue: QueueRecord) -> bool:
-        """Whether a request may touch more messages than one piece holds."""
-        if request.kind < Kind.SELECT or request.kind is Kind.NEXT_VISIBLE:
-            return False
-        limit = request.what.limit
-        return queue.messages > PIECE and (limit is None or limit > PIECE)
-
-    # Long requests: generators, which give way to others by `yield`
-
-    def _steps_of(self, request: Request) -> Steps:
-        kind = request.kind
-        if kind is Kind.SWEEP:
-            return self._sweep(request.now)
-        if kind is Kind.LIST_ACCOUNTS:
-            return self._list_accounts(request)
-        if kind is Kind.PLACE_OF_ACCOUNT:
-            return self._place_of_account(request)
-        if kind is Kind.LIST_QUEUES:
-            return self._list_queues(request)
-        if kind is Kind.DELETE_ACCOUNTS:
-            return self._delete_accounts(request.what)
-        if kind is Kind.DELETE_QUEUES:
-            return self._delete_queues(request)
-        if kind is Kind.DELETE_MATCHING and self._is_all(request):
-            return self._delete_all(request)
-        return self._match(request)
-
-    def _match(self, request: Request) -> Steps:
-        filters: Filters = request.what
-        found: list[Any] = []
-        # What comes after now is not for this request, which might never come to an end otherwise.
-        last = self._next_sequence - 1
-        after = self._messages.place(self._directory.find(request.key), filters.marker)
-        left = filters.limit
-        while left is None or left > 0:
-            queue = self._directory.find(request.key)
-            limit = PIECE if left is None else min(left, PIECE)
-            rows = self._messages.rows(queue, after, limit, filters.match_hidden, request.want, last)
-            done = self._act(request, queue, rows, request.now)
-            if request.want is _NOTHING:
-                if done and request.kind is Kind.SELECT:
-                    return [SOME]
-                done = [SOME] if done and not found else []
-            found += done
-            if len(rows) < limit:
-                break
-            after = rows[-1][SEQUENCE]
-            left = None if left is None else left - limit
-            yield
-        return found
-
-    def _is_all(self, request: Request) -> bool:
-        queue = self._directory.find(request.key)
-        filters: Filters = request.what
-        return (
-            filters.marker is None
-            and (filters.match_hidden or not queue.hidden)
-            and (filters.limit is None or filters.limit >= queue.messages)
-        )
-
-    def _delete_all(self, request: Request) -> Steps:
-        """All of a queue, at one stroke; who wants to see what it was reads it afterwards."""
-        queue = self._directory.find(request.key)
-        if not queue.messages:
-            return []
-        if not self._is_all(request):  # it was, when the request came
-            return (yield from self._match(request))
-        number = queue.number
-        self._directory.bury(queue)
-        if request.want is _NOTHING:
-            return [SOME]
-        self._read_last.add(number)
-        try:
-            found: list[Any] = []
-            after = 0
-            while True:
-                rows = self._messages.buried_rows(number, after, PIECE, request.want)
-                found += [message(row) for row in rows]
-                if len(rows) < PIECE:
-                    return found
-                after = rows[-1][SEQUENCE]
-                yield
-        finally:
-            self._read_last.discard(number)
-
-    def _settle_all(self, now: float) -> Steps:
-        """Have everything gone that expired, in all queues."""
-        while self._free(now, SWEEP) <= now:
-            yield
-
-    def _free(self, now: float, budget: int) -> float:
-        """Free up to `budget` expired messages, about; answers when the next expires."""
-        while True:
-            first = self._directory.first_due()
-            if first is None:
-                return NEVER
-            due, key = first
-            if due > now or budget <= 0:
-                return due
-            queue = self._directory.find(key)
-            before = queue.messages
-            self._messages.expire(queue, now)
-            budget -= before - queue.messages + _LOOK
-
-    def _sweep(self, now: float) -> Steps:
-        due = self._free(now, SWEEP)
-        self.rows += SWEEP
-        self._say_due(due)
-        yield
-
-    def _list_accounts(self, request: Request) -> Steps:
-        yield from self._settle_all(request.now)
-        found: list[tuple[int, str]] = []
-        for piece in self._directory.accounts(*request.what):
-            if found:
-                yield
-            found += piece
-        return found
-
-    def _place_of_account(self, request: Request) -> Steps:
-        yield from self._settle_all(request.now)
-        return self._directory.place_of_account(request.key[0])
-
-    def _list_queues(self, request: Request) -> Steps:
-        yield from self._settle_all(request.now)
-        found: list[str] = []
-        for piece in self._directory.queues(request.key[0], request.what):
-            if found:
-                yield
-            found += piece
-        return found
-
-    def _delete_accounts(self, names: Iterable[str]) -> Steps:
-        for number, name in enumerate(names):
-            self._directory.bury_account(name)
-            if number % _BURIALS == _BURIALS - 1:
-                yield
-
-    def _delete_queues(self, request: Request) -> Steps:
-        names = yield from self._list_queues(request)
-        for number, name in enumerate(names):
-            queue = self._directory.find((request.key[0], name))
-            if queue.messages:
-                self._directory.bury(queue)
-            if number % _BURIALS == _BURIALS - 1:
-                yield
-        return names
+        return act(messages, request, queue, rows, now)
 
     # Small things
 
@@ -520,6 +362,10 @@ class Shard:
         if name.startswith(_BREAKING):
             raise Broken(f"{error} ({name})") from error
         return StoreError(f"the database refused it: {error}")
+
+    def _swept(self, due: float) -> None:
+        self.rows += SWEEP
+        self._say_due(due)
 
     def _say_due(self, at: float) -> None:
         self._due = at
