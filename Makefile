@@ -19,7 +19,7 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-freethreaded lint format types bench clean
+.PHONY: help serve test test-freethreaded soak lint format types bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-freethreaded: ## run all the tests on a free-threaded Python, with the GIL 
 	@$(MAKE) --no-print-directory VENV=.venv-freethreaded PYTHON="$(PYTHON_FREETHREADED)" .venv-freethreaded/.installed-test
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -c "import sys, uvloop, httptools; assert not sys._is_gil_enabled(), 'the GIL is on'; print('GIL off:', sys.version)"
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -m pytest $(ARGS)
+
+soak: $(VENV)/.installed-test ## the long form of the fault tests: hours of kill -9 and loss of power
+	LEVERET_KILL_CYCLES=1000 LEVERET_POWER_CYCLES=300 $(BIN)/python -m pytest tests/faults --durations=0 $(ARGS)
 
 lint: $(VENV)/.installed-lint ## ruff: style and formatting
 	$(BIN)/ruff check

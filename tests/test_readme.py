@@ -13,6 +13,7 @@ from support.process import leveret
 from support.web import PATIENCE
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
+PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
@@ -68,6 +69,14 @@ def test_the_settings(run):
     assert re.search(r"^port = 9000 +# environment LEVERET_HTTP__PORT$", said, re.MULTILINE)
     assert re.search(r"^threads = 4 +# --set$", said, re.MULTILINE)
     assert re.search(r"^default_ttl = 3600 +# --set$", said, re.MULTILINE)
+
+
+def test_the_python_program(tmp_path):
+    (program,) = PYTHON
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path, check=False
+    )
+    assert (done.stdout, done.stderr) == ("b'resize cat.jpg'\n", "")
 
 
 def test_the_two_commands_are_there():

@@ -14,6 +14,10 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
+class Cancelled(Exception):
+    """Nobody waited for the answer any more, and so it never came."""
+
+
 class Pending(Generic[T]):
     """An answer to come, owned by one thread, usually a loop's: only that thread may call any of its methods.
 
@@ -21,22 +25,65 @@ class Pending(Generic[T]):
     `resolve`, `fail` and `cancel` decides; what comes after it is ignored.
     """
 
-    __slots__ = ("_error", "_listener", "_on_cancel", "_value", "done")
+    # As attributes of the class, so that to make one sets next to nothing: many are made.
+    done = False
+    _came = False  # the first value is there; it is done when all steps are
+    _unwanted = False
+    _steps: list[Callable[[Any], Any]] | None = None
+    _listener: Callable[[T | None, BaseException | None], object] | None = None
+    _on_cancel: Callable[[], object] | None = None
+    _value: T | None = None
+    _error: BaseException | None = None
 
-    def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
-        self.done = False
-        self._value: T | None = None
-        self._error: BaseException | None = None
-        self._listener: Callable[[T | None, BaseException | None], None] | None = None
-        self._on_cancel = on_cancel
+    def __init__(self, on_cancel: Callable[[], object] | None = None) -> None:
+        if on_cancel is not None:
+            self._on_cancel = on_cancel
 
     def resolve(self, value: T) -> None:
-        if not self.done:
-            self._settle(value, None)
+        if not self._came:
+            self._came = True
+            if self._steps is None:
+                self._settle(value, None)
+            else:
+                self._go_on(value)
 
     def fail(self, error: BaseException) -> None:
-        if not self.done:
+        if not self._came:
+            self._came = True
             self._settle(None, error)
+
+    def _go_on(self, value: Any) -> None:
+        """Take the steps, up to one whose answer is pending too."""
+        steps = self._steps
+        assert steps is not None
+        self._on_cancel = None
+        for number, step in enumerate(steps, 1):
+            try:
+                value = step(value)
+            except Exception as problem:
+                self._settle(None, problem)
+                return
+            if isinstance(value, Pending):
+                self._steps = steps[number:]
+                self._wait_for(value)
+                return
+        self._settle(value, None)
+
+    def _wait_for(self, following: Pending[Any]) -> None:
+        if self._unwanted and following.cancel():
+            self._settle(None, Cancelled())
+            return
+        if not following.done:
+            self._on_cancel = following.cancel
+        following.listen(self._take)
+
+    def _take(self, value: Any, error: BaseException | None) -> None:
+        if self.done:
+            return
+        if error is not None:
+            self._settle(None, error)
+        else:
+            self._go_on(value)
 
     def _settle(self, value: T | None, error: BaseException | None) -> None:
         self.done = True
@@ -51,18 +98,21 @@ class Pending(Generic[T]):
     def cancel(self) -> bool:
         """Say that nobody waits for the answer any more; True where that ended it.
 
-        What can't be called back, such as a write that is under way, goes on, and False is returned.
+        What can't be called back, such as a write that is under way, goes on, and False is returned. Where one of the
+        steps that follow it would wait for something that can be called back, the answer is a `Cancelled` error.
         """
-        if self.done or self._on_cancel is None:
+        if self.done:
             return False
+        self._unwanted = True
         on_cancel = self._on_cancel
-        self.done = True
+        if on_cancel is None or on_cancel() is False:
+            return False
+        self.done = self._came = True
         self._on_cancel = None
         self._listener = None
-        on_cancel()
         return True
 
-    def listen(self, listener: Callable[[T | None, BaseException | None], None]) -> None:
+    def listen(self, listener: Callable[[T | None, BaseException | None], object]) -> None:
         """Call `listener(value, error)` once the answer is there: at once, where it is there already."""
         if not self.done:
             if self._listener is not None:
@@ -72,34 +122,23 @@ class Pending(Generic[T]):
             listener(self._value, self._error)
 
     def then(self, step: Callable[[T], U | Pending[U]]) -> Pending[U]:
-        """The answer of `step`, called with this answer; an error passes by `step`, and cancelling reaches back."""
-        following: Pending[U] = Pending(self._cancel_source if self._on_cancel is not None else None)
+        """The answer of `step`, called with this answer; an error passes by `step`, and cancelling reaches back.
 
-        def take(value: T | None, error: BaseException | None) -> None:
-            if error is not None:
-                following.fail(error)
-                return
-            try:
-                answer = step(cast("T", value))
-            except Exception as problem:
-                following.fail(problem)
-                return
-            if isinstance(answer, Pending):
-                answer.listen(following._take)
+        It is the same object: from here on its answer is that of `step`.
+        """
+        following = cast("Pending[U]", self)
+        if self._listener is not None:
+            raise RuntimeError("a pending answer has one listener, and this one has it already")
+        if not self.done:
+            if self._steps is None:
+                self._steps = [step]
             else:
-                following.resolve(answer)
-
-        self.listen(take)
+                self._steps.append(step)
+        elif self._error is None:
+            self.done = False
+            self._steps = [step]
+            self._go_on(self._value)
         return following
-
-    def _cancel_source(self) -> None:
-        self.cancel()
-
-    def _take(self, value: T | None, error: BaseException | None) -> None:
-        if error is not None:
-            self.fail(error)
-        else:
-            self.resolve(cast("T", value))
 
 
 Answer: TypeAlias = T | Pending[T]

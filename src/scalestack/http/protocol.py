@@ -14,7 +14,7 @@ from typing import Protocol, cast
 import structlog
 
 from scalestack.event.loops import LoopThread
-from scalestack.event.pending import Pending
+from scalestack.event.pending import Cancelled, Pending
 from scalestack.http.message import Request, Response
 from scalestack.http.parser import ParserLimits, RequestParser
 from scalestack.http.problem import CONTENT_TYPE, HttpError
@@ -64,6 +64,7 @@ class HttpConnection(Connection):
         self._access = shared.access
         self._parser = RequestParser(shared.parser_limits, self._on_request, self._on_expect)
         self._waiting: Pending[Response] | asyncio.Task[None] | None = None  # the answer under way
+        self._request: Request | None = None  # whose answer that is, where it is pending
         self._behind: deque[Request | HttpError] = deque()  # parsed, and waiting for their turn
         self._backlog: list[bytes] = []  # not parsed yet
         self._backlog_size = 0
@@ -89,7 +90,7 @@ class HttpConnection(Connection):
         self._backlog.clear()
         if self._waiting is not None:
             self._waiting.cancel()
-            self._waiting = None
+            self._waiting = self._request = None
         if self._writable is not None:
             self._writable.cancel()
         self._parser.close()
@@ -118,7 +119,7 @@ class HttpConnection(Connection):
         if self._last or (waiting is None and not self._behind and not self._backlog):
             return False
         if isinstance(waiting, Pending) and waiting.cancel():
-            self._waiting = None
+            self._waiting = self._request = None
             return False
         self._eof = True
         return self.transport.get_extra_info("sslcontext") is None  # TLS can't be closed by halves
@@ -153,10 +154,8 @@ class HttpConnection(Connection):
         if self._backlog_size > _MAX_BACKLOG:
             waiting = self._waiting
             if isinstance(waiting, Pending) and waiting.cancel():
-                # Who is not read from can't be seen to hang up, and must not take anything then.
-                self._waiting = None
-                self._behind.clear()
-                self._refuse(HttpError(400, "too-much-pipelined", "too much is sent behind a request that waits"))
+                self._waiting = self._request = None
+                self._refuse_flood()
             else:
                 self._pause_reading()
 
@@ -207,20 +206,14 @@ class HttpConnection(Connection):
         except Exception as error:
             answer = self._failure(request, error)
         if type(answer) is Response:
-            if (
-                request.keep_alive
-                and self._plain
-                and answer.stream is None
-                and len(answer.body) < _PIECE
-                and request.method != b"HEAD"
-                and not request.http10
-            ):
+            if self._is_plain(request, answer):
                 self.transport.write(encode(answer))
             else:
                 self._send(request, answer)
         elif isinstance(answer, Pending):
             self._waiting = answer
-            answer.listen(lambda response, error: self._answered(request, response, error))
+            self._request = request
+            answer.listen(self._came)
         else:
             self._waiting = self.thread.loop.create_task(self._await(request, cast("Awaitable[Response]", answer)))
 
@@ -249,6 +242,49 @@ class HttpConnection(Connection):
             self._answered(request, None, error)
         else:
             self._answered(request, response, None)
+
+    def _came(self, response: Response | None, error: BaseException | None) -> None:
+        request, self._request = self._request, None
+        if request is None:
+            return  # the client is gone
+        if (
+            type(response) is Response
+            and self._is_plain(request, response)
+            and not (self._behind or self._backlog or self._owes_continue or self._deaf or self._feeding or self._eof)
+        ):
+            self._waiting = None
+            self.transport.write(encode(response))  # as nearly always: nothing else waits
+            self._set_deadline()
+        elif isinstance(error, Cancelled):
+            self._give_up()
+        else:
+            self._answered(request, response, error)
+
+    def _is_plain(self, request: Request, response: Response) -> bool:
+        """Whether the response is sent in one piece, the connection stays open, and nobody wants to know."""
+        return (
+            self._plain
+            and request.keep_alive
+            and response.stream is None
+            and len(response.body) < _PIECE
+            and request.method != b"HEAD"
+            and not request.http10
+        )
+
+    def _give_up(self) -> None:
+        """The answer was cancelled before it began to wait, and so later than it was asked for."""
+        self._waiting = None
+        if self._last:
+            return
+        if self._eof:
+            self._finish()
+        else:
+            self._refuse_flood()
+
+    def _refuse_flood(self) -> None:
+        # Who is not read from can't be seen to hang up, and must not take anything then.
+        self._behind.clear()
+        self._refuse(HttpError(400, "too-much-pipelined", "too much is sent behind a request that waits"))
 
     def _answered(self, request: Request, response: Response | None, error: BaseException | None) -> None:
         """An answer that had to wait is there."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalestack.event.pending import Pending, gather, then
+from scalestack.event.pending import Cancelled, Pending, gather, then
 
 
 def test_a_ready_answer_goes_straight_to_the_next_step():
@@ -74,6 +74,36 @@ def test_cancelling_reaches_back_to_the_source_and_nobody_hears():
     assert last.cancel()
     assert cancelled == [True]
     source.resolve(1)
+
+
+def test_cancelling_reaches_what_a_step_waits_for():
+    cancelled = []
+    source: Pending[int] = Pending()
+    last = source.then(lambda number: Pending(lambda: cancelled.append(number)))
+    last.listen(lambda value, error: pytest.fail("nobody is there to hear"))
+    source.resolve(1)
+    assert last.cancel()
+    assert cancelled == [1]
+
+
+def test_what_was_cancelled_too_early_is_cancelled_as_soon_as_it_can_be():
+    cancelled = []
+    heard = []
+    source: Pending[int] = Pending()
+    last = source.then(lambda number: Pending(lambda: cancelled.append(number)))
+    last.listen(lambda value, error: heard.append((value, type(error))))
+    assert not last.cancel()
+    source.resolve(1)
+    assert cancelled == [1]
+    assert heard == [(None, Cancelled)]
+
+
+def test_a_step_for_an_answer_that_is_there_is_taken_at_once():
+    pending: Pending[int] = Pending()
+    pending.resolve(1)
+    heard = []
+    pending.then(lambda number: number + 1).then(str).listen(lambda value, error: heard.append(value))
+    assert heard == ["2"]
 
 
 def test_what_can_not_be_called_back_is_not_cancelled():

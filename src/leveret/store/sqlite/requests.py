@@ -34,10 +34,17 @@ class Kind(IntEnum):
 NOTHING: Final = Change()
 
 
-class Request:
-    """One operation, from who asks for it to the shard's thread and back."""
+class Request(Pending[Any]):
+    """One operation, from who asks for it to the shard's thread and back.
 
-    __slots__ = ("change", "error", "key", "kind", "loop", "now", "pending", "value", "wake", "want", "what")
+    The shard's thread sets `value` or `error`; on a loop that waits for it, `tell` then makes it the answer.
+    """
+
+    value: Any = None
+    error: BaseException | None = None
+    # Who waits for the answer: a loop, or else a thread that is blocked.
+    loop: LoopThread | None = None
+    wake: Lock | None = None
 
     def __init__(
         self, kind: Kind, key: Key, what: Any, now: float, want: Want = Want.ALL, change: Change = NOTHING
@@ -48,9 +55,10 @@ class Request:
         self.now = now
         self.want = want
         self.change = change
-        self.value: Any = None
-        self.error: BaseException | None = None
-        # Who waits for the answer: a loop, by `pending`, or else a thread that is blocked, by `wake`.
-        self.loop: LoopThread | None = None
-        self.pending: Pending[Any] | None = None
-        self.wake: Lock | None = None
+
+    def tell(self) -> None:
+        """What was found, to who waits on the loop. Only from there."""
+        if self.error is None:
+            self.resolve(self.value)
+        else:
+            self.fail(self.error)

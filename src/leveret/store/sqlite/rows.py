@@ -20,6 +20,7 @@ HIDDEN: Final = 6
 LENGTH: Final = 7
 
 COLUMNS: Final = 11  # of the table, and so of what `row` makes
+PLAIN_COLUMNS: Final = 4  # of a plain message, where the rest is common: queue, id, checksum, body
 
 _new: Final = object.__new__
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
-from leveret.model import NEVER, Change, Draft, Filters, Want
+from leveret.model import NEVER, Draft, Filters, Want
 from leveret.store.base import StoreError, StoreFull
 from leveret.store.sqlite.directory import Directory, Key, QueueRecord
 from leveret.store.sqlite.long import SWEEP, LongRequests, Steps, act, is_long
-from leveret.store.sqlite.messages import PIECE, Messages
-from leveret.store.sqlite.requests import Kind, Request
+from leveret.store.sqlite.messages import PIECE, Messages, Puts
+from leveret.store.sqlite.requests import NOTHING, Kind, Request
 
 _SEQUENCES: Final = 1 << 24  # set aside in the file at a time
 _DOUBTS: Final = 50  # queues that are settled at once for another's sake
@@ -30,7 +30,7 @@ NO_ROOM: Final = (
 # Errors after which nothing is certain of the file any more.
 _BREAKING: Final = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_PROTOCOL")
 
-Group: TypeAlias = tuple[QueueRecord, Kind, Filters, Change, Want]
+Group: TypeAlias = tuple[int, int, int, Want]  # the identities of queue, filters and change
 
 # By names of this module: on CPython 3.11 `Kind.PUT` takes ten times as long.
 _PUT: Final = Kind.PUT
@@ -75,9 +75,7 @@ class Shard:
         self._next_sequence = max(stored, int(now * 1_000_000))
         self._sequences_end = 0
         self._due = NEVER  # when the next sweep is due, as far as was said
-        # What was written since the last checkpoint, about: who makes one sets both to 0.
-        self.rows = 0
-        self.body_bytes = 0
+        self.rows = 0  # written since the last checkpoint, about
         self.found_full = False  # the disk had no room for something
 
     def start(self) -> None:
@@ -85,6 +83,15 @@ class Shard:
         first = self._directory.first_due()
         if first is not None:
             self._say_due(first[0])
+
+    @property
+    def body_bytes(self) -> int:
+        """What was written of bodies since the last checkpoint."""
+        return self._messages.body_bytes
+
+    def checkpointed(self) -> None:
+        """The log is in the database: count from 0 again."""
+        self.rows = self._messages.body_bytes = 0
 
     @property
     def buried(self) -> bool:
@@ -135,8 +142,7 @@ class Shard:
             self._settling.setdefault(key, []).append(request)
         for request in long:
             self._long[request] = self._long_requests.steps_of(request)
-        for request in answered:
-            self._signal(request, now)
+        self._signal(answered, now)
         return answered
 
     def step(self) -> tuple[list[Request], list[Request]]:
@@ -234,8 +240,7 @@ class Shard:
         unsettled: list[tuple[Key, Request]] = []
         others: list[tuple[QueueRecord, Request]] = []
         long: list[Request] = []
-        puts: list[Request] = []
-        drafts: list[tuple[QueueRecord, Sequence[Draft]]] = []
+        puts = _Puts()
         deletes: dict[QueueRecord, list[Request]] = {}
         groups: dict[Group, list[Request]] = {}
         find = self._directory.find
@@ -254,32 +259,26 @@ class Shard:
                     if doubtful is not None:
                         unsettled.append((doubtful, request))
                         continue
-                puts.append(request)
-                drafts.append((queue, request.what))
+                puts.add(queue, request)
             elif kind is _DELETE and request.want is _NOTHING:
                 deletes.setdefault(queue, []).append(request)
             elif is_long(request, queue):
                 long.append(request)
                 continue
             elif _takes(request):
-                group = (queue, kind, request.what, request.change, request.want)
-                groups.setdefault(group, []).append(request)
+                groups.setdefault((id(queue), id(request.what), id(request.change), request.want), []).append(request)
             else:
                 others.append((queue, request))
             answered.append(request)
-        if puts:  # first, while what was found out of their queues is true
-            for request, done in zip(puts, self._messages.put(drafts, now), strict=True):
-                request.value = done
+        # Puts first, while what was found out of their queues is true.
+        puts.store(self._messages, now)
         for queue, together in deletes.items():
             self._delete(queue, together)
-        for (queue, kind, filters, change, want), together in groups.items():
-            self._take(queue, kind, filters, change, want, together, now)
+        for together in groups.values():
+            self._take(together, now)
         for queue, request in others:
             request.value = self._do(request, queue, now)
-        self.rows += len(batch) + len(drafts)
-        for _, put in drafts:
-            self.rows += len(put)
-            self.body_bytes += sum([len(draft.body) for draft in put])
+        self.rows += len(batch) + puts.count
         return answered, unsettled, long
 
     def _doubtful(self, queue: QueueRecord, now: float) -> Key | None:
@@ -296,21 +295,18 @@ class Shard:
         for request in requests:
             request.value = [next(deleted) for _ in request.what]
 
-    def _take(
-        self, queue: QueueRecord, kind: Kind, filters: Filters, change: Change, want: Want,
-        requests: list[Request], now: float,
-    ) -> None:  # fmt: skip
-        """Each of the requests gets up to its limit of messages, and none that another got."""
+    def _take(self, requests: list[Request], now: float) -> None:
+        """Each of these, which are equal, gets up to its limit of messages, and none that another got."""
+        like = requests[0]
+        queue = self._directory.find(like.key)
+        filters: Filters = like.what
         limit = filters.limit
         assert limit is not None
         together = max(1, PIECE // limit)
         for start in range(0, len(requests), together):
             some = requests[start : start + together]
-            rows = self._messages.rows(queue, 0, limit * len(some), filters.match_hidden, want)
-            if kind is Kind.DELETE_MATCHING:
-                taken = self._messages.remove(queue, rows)
-            else:
-                taken = self._messages.change(queue, rows, change, now)
+            rows = self._messages.rows(queue, 0, limit * len(some), filters.match_hidden, like.want)
+            taken = act(self._messages, like, queue, rows, now)
             for number, request in enumerate(some):
                 request.value = taken[number * limit : (number + 1) * limit]
 
@@ -340,16 +336,18 @@ class Shard:
             self._execute("UPDATE store SET next_sequence = ?", (self._sequences_end,))
         return first
 
-    def _signal(self, request: Request, now: float) -> None:
-        """Say what is visible since this request, or when it will be."""
-        kind = request.kind
-        if kind is _PUT:
-            for draft in request.what:
-                self._tell_visible(*request.key, now + draft.hide if draft.hide else now)
-        elif request.change.hide is not None and request.value:
-            for changed in request.value:
-                if changed is not None:
-                    self._tell_visible(*request.key, now + request.change.hide)
+    def _signal(self, answered: Sequence[Request], now: float) -> None:
+        """Say what is visible since these requests, or when it will be."""
+        tell = self._tell_visible
+        for request in answered:
+            if request.kind is _PUT:
+                account, queue = request.key
+                for draft in request.what:
+                    tell(account, queue, now + draft.hide if draft.hide else now)
+            elif request.change is not NOTHING and request.change.hide is not None and request.value:
+                for changed in request.value:
+                    if changed is not None:
+                        tell(*request.key, now + request.change.hide)
 
     def _sort_out(self, error: Exception) -> Exception:
         """What to tell who asked; `Broken` where nobody can be told anything any more."""
@@ -370,6 +368,39 @@ class Shard:
     def _say_due(self, at: float) -> None:
         self._due = at
         self._tell_due(at)
+
+
+class _Puts:
+    """The puts of a batch: those that are alike, which go quicker together, and the others."""
+
+    def __init__(self) -> None:
+        self._ttl = -1
+        self._plain: list[Request] = []
+        self._plain_drafts: list[Puts] = []
+        self._others: list[Request] = []
+        self._other_drafts: list[Puts] = []
+        self.count = 0  # drafts
+
+    def add(self, queue: QueueRecord, request: Request) -> None:
+        drafts: Sequence[Draft] = request.what
+        self.count += len(drafts)
+        if self._ttl < 0 and drafts:
+            self._ttl = drafts[0].ttl
+        for draft in drafts:
+            if draft.hide or draft.ttl != self._ttl or draft.meta is not None:
+                self._others.append(request)
+                self._other_drafts.append((queue, drafts))
+                return
+        self._plain.append(request)
+        self._plain_drafts.append((queue, drafts))
+
+    def store(self, messages: Messages, now: float) -> None:
+        if self._plain:
+            for request, done in zip(self._plain, messages.put_plain(self._plain_drafts, self._ttl, now), strict=True):
+                request.value = done
+        if self._others:
+            for request, done in zip(self._others, messages.put(self._other_drafts, now), strict=True):
+                request.value = done
 
 
 def _takes(request: Request) -> bool:

@@ -16,7 +16,6 @@ from leveret.store.sqlite.file import PAGE, DatabaseFile
 from leveret.store.sqlite.requests import Kind, Request
 from leveret.store.sqlite.shard import NO_ROOM, Broken, Shard
 from scalestack.event.loops import LoopThread
-from scalestack.event.pending import Pending
 
 BATCH: Final = 1024  # requests in a transaction
 BATCH_BYTES: Final = 4 << 20  # of bodies in a transaction, so that the log stays smaller than the room kept back
@@ -79,15 +78,13 @@ class Writer:
         loop = LoopThread.current()
         if loop is not None:
             request.loop = loop
-            pending: Pending[Any] = Pending()
-            request.pending = pending
             box = self._outboxes.get(loop)
             if box is None:
                 box = self._outboxes[loop] = []
             if not box:
                 loop.soon(self._send, loop)
             box.append(request)
-            return pending
+            return request
         if threading.current_thread() is self._thread:  # it was told that something is visible, and looks
             self._work([request])
         else:
@@ -164,15 +161,17 @@ class Writer:
             with self._inbox_lock:
                 self._left, self._inbox = self._inbox, []
         size = 0
-        for count, request in enumerate(self._left):
+        for count, request in enumerate(self._left[:BATCH]):
             if request.kind is _PUT:
-                size += sum([len(draft.body) for draft in request.what])
-            if count == BATCH or (size > BATCH_BYTES and count):
-                batch = self._left[:count]
-                del self._left[:count]
-                return batch
-        batch = self._left
-        self._left = []
+                for draft in request.what:
+                    size += len(draft.body)
+                if size > BATCH_BYTES and count:
+                    return self._take_left(count)
+        return self._take_left(BATCH)
+
+    def _take_left(self, count: int) -> list[Request]:
+        batch = self._left[:count]
+        self._left = self._left[count:]
         return batch
 
     def _sleep(self) -> None:
@@ -311,7 +310,7 @@ class Writer:
         shard = self._shard
         if shard.rows > _ENOUGH_ROWS and pages:
             self._pages_per_row = max(_LEAST_PER_ROW, (pages - shard.body_bytes / PAGE) / shard.rows)
-        shard.rows = shard.body_bytes = 0
+        shard.checkpointed()
         return True
 
     # The end
@@ -339,8 +338,4 @@ class Writer:
 def _resolve(requests: list[Request]) -> None:
     """On the loop that asked."""
     for request in requests:
-        assert request.pending is not None
-        if request.error is not None:
-            request.pending.fail(request.error)
-        else:
-            request.pending.resolve(request.value)
+        request.tell()

@@ -19,7 +19,7 @@ from scalestack.event.makers import loop_maker
 from scalestack.event.pending import Pending
 from support.disk import OpenStore
 from support.subject import START as NOW
-from support.web import PATIENCE
+from support.web import PATIENCE, eventually
 
 CLAIM = Filters(limit=1)
 
@@ -33,7 +33,8 @@ def loop() -> Iterator[LoopThread]:
 
 
 def statements(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the store executes from now on."""
+    """What the store executes from now on, once it has kept house."""
+    eventually(lambda: not store._writers[0]._chores)
     seen: list[str] = []
     store._writers[0]._connection.set_trace_callback(seen.append)
     return seen
