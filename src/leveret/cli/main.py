@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from leveret import __version__
-from leveret.cli import config, modules, serve
+from leveret.cli import config, modules, salvage, serve
 from leveret.store.base import Unusable
 from scalestack.config import ConfigError
 from scalestack.kernel import KernelError
@@ -31,7 +31,7 @@ def cli() -> None:
     """
 
 
-for _command in (serve.serve, config.config, modules.modules):
+for _command in (serve.serve, config.config, modules.modules, salvage.salvage):
     cli.add_command(_command)
 
 
