@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections import deque
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -174,7 +173,7 @@ class HttpConnection(Connection):
         elif self._writable is not None:
             self.expect(self._timeouts.write)
         elif self._waiting is not None:
-            self.expect(math.inf)
+            pass  # the client has nothing to do: `timed_out` leaves it alone
         elif parser.between:
             self.expect(self._idle_timeout)
         elif parser.in_body:
@@ -254,7 +253,10 @@ class HttpConnection(Connection):
         ):
             self._waiting = None
             self.transport.write(encode(response))  # as nearly always: nothing else waits
-            self._set_deadline()
+            if self._parser.between:
+                self.expect(self._idle_timeout)
+            else:
+                self._set_deadline()
         elif isinstance(error, Cancelled):
             self._give_up()
         else:
@@ -436,6 +438,8 @@ class HttpConnection(Connection):
     def timed_out(self) -> None:
         if self._last or self._writable is not None:
             self.transport.abort()
+        elif self._waiting is not None:
+            pass  # for us, and is given a deadline with its answer
         elif not self._parser.between:
             what = "body" if self._parser.in_body else "head"
             self._refuse(HttpError(408, "timeout", f"the request's {what} did not come in time"))

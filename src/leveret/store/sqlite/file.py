@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL", "off": "OFF"}  # by du
 
 
 def salvage_hint(path: Path) -> str:
-    return f"'leveret salvage {path} NEW' copies what can be read into a new file"
+    return f"'leveret salvage {shlex.quote(str(path))} NEW' copies what can be read into a new file"
 
 
 class DatabaseFile:

@@ -26,9 +26,9 @@ from leveret.store.sqlite.rows import (
     SOME,
     WHOLE,
     WITHOUT_BODY,
+    batches,
     marks,
     message,
-    pieces,
     row,
 )
 
@@ -133,11 +133,9 @@ class Messages:
                     queue.shows_at = min(queue.shows_at, now + draft.hide)
                 if draft.ttl and now + draft.ttl < queue.due:
                     self._expect(queue, now + draft.ttl)
-        inserted = start = 0
-        for size in pieces(count):
-            values = list(chain.from_iterable(rows[start : start + size]))
-            inserted += self._execute(_insert(size), values).rowcount
-            start += size
+        inserted = 0
+        for size, _, some in batches(list(chain.from_iterable(rows)), COLUMNS):
+            inserted += self._execute(_insert(size), some).rowcount
         return self._outcome(puts, first, inserted == count, now)
 
     def put_plain(self, puts: Sequence[Puts], ttl: int, now: float) -> list[list[Put]]:
@@ -155,14 +153,12 @@ class Messages:
             for draft in drafts:
                 id = draft.id
                 body = draft.body
-                values += (number, id, crc32(body, crc32(id.encode())), body)
+                values += (number, id, crc32(body, crc32(id.encode(), number)), body)
         count = len(values) // PLAIN_COLUMNS
         first = self._take_sequences(count)
-        inserted = start = 0
-        for size in pieces(count):
-            some = values[start * PLAIN_COLUMNS : (start + size) * PLAIN_COLUMNS]
+        inserted = 0
+        for size, start, some in batches(values, PLAIN_COLUMNS):
             inserted += self._execute(_insert_plain(size), [first + start, now, expires, *some]).rowcount
-            start += size
         return self._outcome(puts, first, inserted == count, now)
 
     def _expect_more(self, queue: QueueRecord, drafts: Sequence[Draft], size: int) -> None:
@@ -218,12 +214,9 @@ class Messages:
 
     def _by_ids(self, queue: QueueRecord, ids: Sequence[str], columns: str) -> list[Row | None]:
         found: dict[str, Row] = {}
-        start = 0
-        for size in pieces(len(ids)):
-            rows = self._execute(_select_by_ids(columns, size), (queue.number, *ids[start : start + size]))
-            for each in rows.fetchall():
+        for size, _, some in batches(ids):
+            for each in self._execute(_select_by_ids(columns, size), (queue.number, *some)).fetchall():
                 found[each[ID]] = each
-            start += size
         return [found.get(id) for id in ids]
 
     def update(
@@ -249,22 +242,17 @@ class Messages:
 
     def _delete_unseen(self, queue: QueueRecord, ids: Sequence[str]) -> bool:
         """Delete them all, where all are there; else none of them."""
-        count = hidden = size = 0
-        start = 0
-        sizes = pieces(len(ids))
-        for many in sizes:
-            counted = self._execute(_count_by_ids(many), (queue.number, *ids[start : start + many])).fetchone()
+        count = hidden = length = 0
+        for size, _, some in batches(ids):
+            counted = self._execute(_count_by_ids(size), (queue.number, *some)).fetchone()
             count += counted[0]
             hidden += int(counted[1])
-            size += int(counted[2])
-            start += many
+            length += int(counted[2])
         if count < len(ids) or len(set(ids)) < len(ids):
             return False
-        start = 0
-        for many in sizes:
-            self._execute(_delete_by_ids(many), (queue.number, *ids[start : start + many]))
-            start += many
-        self._gone(queue, count, hidden, size)
+        for size, _, some in batches(ids):
+            self._execute(_delete_by_ids(size), (queue.number, *some))
+        self._gone(queue, count, hidden, length)
         return True
 
     # What matches
@@ -393,11 +381,8 @@ class Messages:
             self._gone(queue, len(rows), hidden, sum([found[LENGTH] for found in rows]))
 
     def _on_sequences(self, statement: str, values: list[Any], rows: list[Row]) -> None:
-        start = 0
-        for size in pieces(len(rows)):
-            sequences = [found[SEQUENCE] for found in rows[start : start + size]]
-            self._execute(_where_sequences(statement, size), values + sequences)
-            start += size
+        for size, _, some in batches([found[SEQUENCE] for found in rows]):
+            self._execute(_where_sequences(statement, size), [*values, *some])
 
     def _gone(self, queue: QueueRecord, count: int, hidden: int, size: int) -> None:
         queue.messages -= count

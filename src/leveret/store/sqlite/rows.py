@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 from zlib import crc32
@@ -11,8 +12,12 @@ from leveret.model import NEVER, Draft, Message, Meta
 from leveret.store.base import StoreError
 
 # What is read of a message, in the order in which `message` takes it.
-WHOLE: Final = "sequence, id, created, expires, visible_at, deliveries, hidden, length(body), checksum, body, meta"
-WITHOUT_BODY: Final = "sequence, id, created, expires, visible_at, deliveries, hidden, length(body), NULL, NULL, meta"
+WHOLE: Final = (
+    "sequence, id, created, expires, visible_at, deliveries, hidden, length(body), checksum, body, meta, queue"
+)
+WITHOUT_BODY: Final = (
+    "sequence, id, created, expires, visible_at, deliveries, hidden, length(body), NULL, NULL, meta, queue"
+)
 
 SEQUENCE: Final = 0
 ID: Final = 1
@@ -47,7 +52,7 @@ def row(
         1 if hide else 0,
         created + hide,
         0,
-        checksum(draft.id, draft.body, meta),
+        checksum(queue, draft.id, draft.body, meta),
         draft.body,
         meta,
     )
@@ -56,7 +61,9 @@ def row(
 def message(found: tuple[Any, ...]) -> Message:
     """The message in columns `WHOLE` or `WITHOUT_BODY`; `DamagedMessage` where its checksum is wrong."""
     made = _new(Message)
-    made.sequence, made.id, made.created, expires, visible_at, made.deliveries, hidden, _, check, body, meta = found
+    made.sequence, made.id, made.created, expires, visible_at, made.deliveries, hidden, _, check, body, meta, queue = (
+        found
+    )
     made.visible_at = visible_at if hidden else 0.0
     made.expires = NEVER if expires is None else expires
     made.meta = None if meta is None else decode_meta(meta)
@@ -64,14 +71,14 @@ def message(found: tuple[Any, ...]) -> Message:
         made.body = b""
     else:
         made.body = body
-        if check != checksum(made.id, body, meta):
+        if check != checksum(queue, made.id, body, meta):
             raise DamagedMessage(f"the message '{made.id}' is damaged: its checksum is wrong")
     return made
 
 
-def checksum(id: str, body: bytes, meta: bytes | None) -> int:
-    """CRC-32 (that of zlib, RFC 1952 section 8) of what can't change but by a new PUT."""
-    found = crc32(body, crc32(id.encode()))
+def checksum(queue: int, id: str, body: bytes, meta: bytes | None) -> int:
+    """CRC-32 (that of zlib, RFC 1952 section 8) of what only a new PUT changes, begun with the queue's number."""
+    found = crc32(body, crc32(id.encode(), queue))
     return found if meta is None else crc32(meta, found)
 
 
@@ -96,13 +103,24 @@ def marks(count: int) -> str:
     return ",".join("?" * count)
 
 
-_SIZES: Final = (64, 16, 4, 1)
+_LARGEST: Final = 256
 
 
-def pieces(count: int) -> list[int]:
-    """`count` in a few sizes, so that a few prepared statements do for every number of values."""
-    sizes: list[int] = []
-    for size in _SIZES:
-        times, count = divmod(count, size)
-        sizes += [size] * times
-    return sizes
+def batches(values: Sequence[Any], width: int = 1) -> Iterator[tuple[int, int, Sequence[Any]]]:
+    """Values for statements that take so many rows of `width` each: how many rows, after how many others, and these.
+
+    The numbers of rows are powers of two, so that few prepared statements do for all. A few rows may be missing at the
+    end: then NULL stands for them, which is no id and no sequence, and which no table takes.
+    """
+    count = len(values) // width
+    start = 0
+    while start < count:
+        left = count - start
+        size = min(1 << left.bit_length() - 1, _LARGEST)
+        if size < left and size < _LARGEST and 2 * size - left <= size // 4:
+            size *= 2
+        some = values[start * width : (start + size) * width] if size < count else values
+        if len(some) < size * width:
+            some = [*some, *[None] * (size * width - len(some))]
+        yield size, start, some
+        start += size

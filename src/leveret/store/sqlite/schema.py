@@ -52,7 +52,7 @@ CREATE TABLE messages (
     hidden INTEGER NOT NULL,      -- 1 where visible_at is to come, as far as anybody has looked
     visible_at REAL NOT NULL,     -- in the past where hidden is 0; never short, so that a row keeps its size
     deliveries INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,    -- CRC-32 of id, body and meta
+    checksum INTEGER NOT NULL,    -- CRC-32 of queue, id, body and meta
     body BLOB NOT NULL,
     meta BLOB                     -- JSON
 );

@@ -1,7 +1,7 @@
 """The thread of a shard: takes all that waits as one batch, replies when it is safe, and keeps house when idle.
 
-The only thread that touches the database. Each loop sends what it has at its next turn, all in one, and is woken once
-per batch for all its answers.
+The only thread that touches the database. Each loop sends what it has once it has no more, all in one, and is woken
+once per batch for all its answers.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Writer:
             if box is None:
                 box = self._outboxes[loop] = []
             if not box:
-                loop.soon(self._send, loop)
+                loop.soon(self._send, loop, 0)
             box.append(request)
             return request
         if threading.current_thread() is self._thread:  # it was told that something is visible, and looks
@@ -97,8 +97,13 @@ class Writer:
             raise request.error
         return request.value
 
-    def _send(self, loop: LoopThread) -> None:
+    def _send(self, loop: LoopThread, seen: int) -> None:
+        """Send what the loop has, after a turn that brought nothing new: fewer batches are fewer syncs, and while the
+        loop is at work the shard's thread would only fight it for the interpreter."""
         box = self._outboxes[loop]
+        if len(box) > seen and len(box) < BATCH:
+            loop.soon(self._send, loop, len(box))
+            return
         self._outboxes[loop] = []
         self._submit(box)
 
@@ -275,7 +280,8 @@ class Writer:
             self._look_for_room()
             self._patience = _LOOK_FOR_ROOM
         elif not ((self._shard.buried and self._shard.purge()) or self._shard.drop_empty() or self._vacuum()):
-            self._checkpoint()
+            # A log whose pages are all in the database is still read after a crash: none is left where it might rot.
+            self._checkpoint(shorten=True)
             self._chores = False
 
     def _vacuum(self) -> bool:
@@ -294,13 +300,13 @@ class Writer:
         self._shard.rows += pages
         return True
 
-    def _checkpoint(self) -> bool:
+    def _checkpoint(self, shorten: bool = False) -> bool:
         """Move what is in the log into the database, after which the log starts anew; False where there is no room.
 
         Not left to SQLite, which would do it before it says that a commit is done, and ignore a sync that failed.
         """
         # A log that is cut back costs a little more when it grows again; its room is needed where there is no other.
-        mode = "TRUNCATE" if self._full else "PASSIVE"
+        mode = "TRUNCATE" if shorten or self._full else "PASSIVE"
         try:
             _, pages, _ = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except sqlite3.Error as error:

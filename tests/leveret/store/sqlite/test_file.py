@@ -136,6 +136,18 @@ def test_a_damaged_message_is_never_handed_out(open_store: OpenStore, path: Path
     assert len(store.get("a", "q", ["2"], NOW)) == 1
 
 
+def test_a_message_that_strayed_into_another_queue_is_never_handed_out(open_store: OpenStore, path: Path) -> None:
+    store = open_store()
+    store.put("a", "mine", [Draft("1", b"secret", 0, 0)], NOW)
+    store.put("b", "yours", [Draft("2", b"", 0, 0)], NOW)
+    store.close()
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE messages SET queue = (SELECT number FROM queues WHERE name = 'yours')")
+    other.close()
+    with pytest.raises(Exception, match="the message '1' is damaged"):
+        open_store().get("b", "yours", ["1"], NOW)
+
+
 STEP = "ALTER TABLE messages ADD COLUMN colour TEXT; UPDATE messages SET colour = 'grey';"
 
 
