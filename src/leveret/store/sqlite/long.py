@@ -131,6 +131,7 @@ class LongRequests:
                 yield
         finally:
             self.read_last.discard(number)
+            self._directory.buried = True
 
     def _settle_all(self, now: float) -> Steps:
         """Have everything gone that expired, in all queues."""

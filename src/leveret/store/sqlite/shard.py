@@ -175,6 +175,9 @@ class Shard:
             except Exception as error:
                 request.error = self._sort_out(error)
                 ended = True
+            else:
+                if request.kind is Kind.UPDATE_MATCHING and request.change.hide is not None:
+                    self._tell_visible(*request.key, request.now + request.change.hide)
             del self._long[request]
             if ended:
                 answered.append(request)

@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -153,14 +154,15 @@ STEP = "ALTER TABLE messages ADD COLUMN colour TEXT; UPDATE messages SET colour 
 
 class TestMigration:
     @pytest.fixture
-    def older(self, open_store: OpenStore, path: Path) -> sqlite3.Connection:
+    def older(self, open_store: OpenStore, path: Path) -> Iterator[sqlite3.Connection]:
         """A file of version 0, which never was, with a message."""
         store = open_store()
         store.put("a", "q", [Draft("1", b"", 0, 0)], NOW)
         store.close()
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("PRAGMA user_version = 0")
-        return connection
+        yield connection
+        connection.close()
 
     def test_an_older_version_is_brought_up_to_date(self, older: sqlite3.Connection) -> None:
         assert not schema.prepare(older, "queue.db", {0: STEP})

@@ -17,6 +17,7 @@ from scalestack.event.loops import LoopThread
 from scalestack.event.makers import loop_maker
 from scalestack.event.pending import Pending, gather
 from support.disk import OpenStore
+from support.interface_conformance import Heard
 from support.subject import START as NOW
 from support.web import PATIENCE, eventually
 
@@ -106,6 +107,15 @@ def test_who_wants_to_see_nothing_is_only_told_whether_there_was_anything(store:
     assert store.delete_matching("a", "q", Filters(), NOW, Want.NOTHING) == []
 
 
+def test_what_is_released_in_pieces_is_signalled(open_store: OpenStore) -> None:
+    heard = Heard()
+    store = open_store(signals=heard)
+    store.put("a", "q", [Draft(name, b"", 600, 50) for name in NAMES], NOW)
+    heard.visibles.clear()
+    store.update_matching("a", "q", ALL, Change(hide=0), NOW + 1, Want.NOTHING)
+    assert set(heard.visibles) == {("a", "q", NOW + 1)}
+
+
 def test_a_long_request_leaves_alone_what_comes_after_it(store: SqliteStore, loop: LoopThread) -> None:
     taken: Future[Any] = Future()
 
@@ -188,10 +198,11 @@ class TestSpace:
             lambda store: store.delete_accounts(Page(), NOW),
             lambda store: store.delete_queues("b", Page(), NOW),
             lambda store: store.delete_matching("b", "q", Filters(), NOW, Want.NOTHING),
+            lambda store: store.delete_matching("b", "q", Filters(), NOW),
             lambda store: store.delete("b", "q", [f"{n}" for n in range(5000)], NOW),
             lambda store: store.sweep(NOW + 600),
         ],
-        ids=["accounts", "queues", "messages", "by id", "expiry"],
+        ids=["accounts", "queues", "messages", "messages that are read", "by id", "expiry"],
     )
     def test_a_queue_that_is_empty_again_leaves_a_small_file(
         self, open_store: OpenStore, path: Path, end: Callable[[SqliteStore], Any]

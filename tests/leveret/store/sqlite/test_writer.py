@@ -210,7 +210,7 @@ class TestBroken:
         return []
 
     @pytest.fixture
-    def store(self, open_store: OpenStore, told: list[str], monkeypatch: pytest.MonkeyPatch) -> SqliteStore:
+    def store(self, open_store: OpenStore, told: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteStore]:
         """A store in which the next write fails as one does whose sync failed."""
         store = open_store(broken=told.append)
 
@@ -218,7 +218,9 @@ class TestBroken:
             raise Broken("disk I/O error (SQLITE_IOERR_FSYNC)")
 
         monkeypatch.setattr(store._writers[0]._shard, "write", fail)
-        return store
+        yield store
+        store.close()
+        store._writers[0]._connection.close()  # which a store that is broken doesn't touch any more
 
     def test_nothing_is_acknowledged_and_it_is_told_once(self, store: SqliteStore, told: list[str]) -> None:
         for _ in range(2):
