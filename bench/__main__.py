@@ -92,9 +92,9 @@ class Bench:
         queue, other = "/v1.0/account/queue", "/v1.0/account/other"
         self._load(f"{name} PUT", server, queue, PUT)
         self._load(f"{name} GET", server, queue + "/1000", "")
-        self._load(f"{name} claim", server, queue + "?limit=1&hide=60&detail=all", CLAIM)
-        # Deleting may be faster than putting, and each DELETE needs a message of its own.
+        # Claiming and deleting may be faster than putting, and each needs a message of its own.
         wrk.run(server.url + other, 2 * self.seconds, self.connections, PUT, LOAD_CPU)
+        self._load(f"{name} claim", server, other + "?limit=1&hide=60&detail=all", CLAIM)
         self._load(f"{name} DELETE", server, other, DELETE)
 
     def _load(self, row: str, server: servers.Running, path: str, script: str, connections: int | None = None) -> None:

@@ -18,6 +18,7 @@ from leveret.store.sqlite.shard import NO_ROOM, Broken, Shard
 from scalestack.event.loops import LoopThread
 
 BATCH: Final = 1024  # requests in a transaction
+GATHER: Final = 128  # requests that a loop sends at the latest
 BATCH_BYTES: Final = 4 << 20  # of bodies in a transaction, so that the log stays smaller than the room kept back
 LOG_PAGES: Final = 3000  # of the write-ahead log, 12 MB, before they are moved into the database
 _IDLE: Final = 0.2  # seconds without a request, after which there is time to keep house
@@ -101,7 +102,7 @@ class Writer:
         """Send what the loop has, after a turn that brought nothing new: fewer batches are fewer syncs, and while the
         loop is at work the shard's thread would only fight it for the interpreter."""
         box = self._outboxes[loop]
-        if len(box) > seen and len(box) < BATCH:
+        if len(box) > seen and len(box) < GATHER:
             loop.soon(self._send, loop, len(box))
             return
         self._outboxes[loop] = []
