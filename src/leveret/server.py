@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import structlog
 
 from leveret.modules import MemoryModule, QueueModule, RestModule, SqliteConfig, SqliteModule
-from leveret.store.sqlite import Durability
+from leveret.store.sqlite import Durability, InvalidUrl, path_of
 from scalestack.config import Between, ConfigError, Override, Settings
 from scalestack.event.module import EventModule
 from scalestack.http.module import HttpConfig, HttpModule
@@ -122,9 +122,11 @@ def available_modules() -> dict[str, type[Module[Any]]]:
 
 def _parse_store(url: str) -> tuple[str, Path | None]:
     """The module for a store's URL, and its file where it has one."""
-    scheme, separator, rest = url.partition("://")
-    if scheme == "memory" and separator and not rest:
+    if url == "memory://":
         return MemoryModule.name, None
-    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1 and not rest.endswith("/"):
-        return SqliteModule.name, Path(rest[1:])
+    if url.startswith("sqlite://"):
+        try:
+            return SqliteModule.name, path_of(url)
+        except InvalidUrl as error:
+            raise ConfigError(f"server.store is '{url}'; {error}") from error
     raise ConfigError(f"server.store is '{url}'; known are memory://, sqlite:///relative.db and sqlite:////absolute.db")

@@ -154,7 +154,15 @@ class QueueService:
             sees_hidden=filters.match_hidden,
             narrow=filters.marker is not None,
         )
-        return then(look(self.clock()), lambda found: found or self._waiters.park((account, queue), wait, interest))
+        first = look(self.clock())
+
+        def park(found: list[Message]) -> Answer[list[Message]]:
+            # Who hung up while the store looked is not to look again, and take something.
+            if found or (isinstance(first, Pending) and first.unwanted):
+                return found
+            return self._waiters.park((account, queue), wait, interest)
+
+        return then(first, park)
 
     # What the store says, from any thread.
 

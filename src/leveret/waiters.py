@@ -56,7 +56,9 @@ class _State(Enum):
 class _Waiter(Generic[T]):
     """One parked poll. Only its own thread calls its methods and changes what isn't guarded by the parked lock."""
 
-    __slots__ = ("expired", "interest", "parked", "pending", "seen", "slept", "state", "thread", "timer", "wake")
+    __slots__ = (
+        "expired", "interest", "looking", "parked", "pending", "seen", "slept", "state", "thread", "timer", "wake"
+    )  # fmt: skip
 
     def __init__(self, parked: _Parked, thread: LoopThread, interest: Interest[T]) -> None:
         self.parked = parked
@@ -66,6 +68,7 @@ class _Waiter(Generic[T]):
         self.state = _State.WOKEN
         self.seen = -1  # the queue's count of wake-ups when it last began to look
         self.slept = False
+        self.looking: Pending[Look[T]] | None = None  # the answer of the look under way
         self.expired = False
         self.timer: asyncio.TimerHandle | None = None
         self.wake: _Wake | None = None  # the wake-up on its way to it, where others wait for it to have looked
@@ -232,11 +235,13 @@ class Waiters:
             self._looked(waiter, None, error)
             return
         if isinstance(answer, Pending):
+            waiter.looking = answer
             answer.listen(lambda look, error: self._looked(waiter, look, error))
         else:
             self._looked(waiter, answer, None)
 
     def _looked(self, waiter: _Waiter[T], look: Look[T] | None, error: BaseException | None) -> None:
+        waiter.looking = None
         if waiter.wake is not None:
             self._has_looked(waiter)
         interest = waiter.interest
@@ -294,6 +299,8 @@ class Waiters:
     def _leave(self, waiter: _Waiter[T]) -> None:
         """It takes nothing, and a wake-up that it holds goes to the next."""
         held_wake_up = self._end(waiter) is _State.WOKEN
+        if waiter.looking is not None:
+            waiter.looking.withdraw()
         if held_wake_up:
             self._pass_on(waiter.parked)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import click
@@ -36,5 +37,5 @@ def _toml(value: object) -> str:
         return str(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    escaped = str(value.value if isinstance(value, Enum) else value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

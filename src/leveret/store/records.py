@@ -165,6 +165,8 @@ class Records:
         return BEGINNING if place is None else place[0].base + place[1]
 
     def _matching(self, filters: Filters, now: float) -> list[Place]:
+        if filters.limit == 0:
+            return []
         if filters.limit == 1 and filters.marker is None and not filters.match_hidden:
             place = self._order.first(now)
             return [] if place is None else [place]

@@ -29,6 +29,7 @@ class Pending(Generic[T]):
     done = False
     _came = False  # the first value is there; it is done when all steps are
     _unwanted = False
+    withdrawn = False  # what was asked for need not be done
     _steps: list[Callable[[Any], Any]] | None = None
     _listener: Callable[[T | None, BaseException | None], object] | None = None
     _on_cancel: Callable[[], object] | None = None
@@ -95,6 +96,11 @@ class Pending(Generic[T]):
             self._listener = None
             listener(value, error)
 
+    @property
+    def unwanted(self) -> bool:
+        """Whether it was to be cancelled, but could not be called back yet."""
+        return self._unwanted
+
     def cancel(self) -> bool:
         """Say that nobody waits for the answer any more; True where that ended it.
 
@@ -111,6 +117,10 @@ class Pending(Generic[T]):
         self._on_cancel = None
         self._listener = None
         return True
+
+    def withdraw(self) -> None:
+        """Say that what was asked for need not be done, where it has not been begun: a look on behalf of nobody."""
+        self.withdrawn = True
 
     def listen(self, listener: Callable[[T | None, BaseException | None], object]) -> None:
         """Call `listener(value, error)` once the answer is there: at once, where it is there already."""

@@ -43,6 +43,7 @@ class TestConfig:
         settings = tomllib.loads(out)
         assert code == 0
         assert settings["http"]["port"] == 8080
+        assert settings["sqlite"] == {"durability": "full", "shards": 1}
         assert settings["queue"] == {"default_ttl": 600, "default_hide": 0}
         assert set(settings) >= {"server", "log", "event", "net", "http", "queue"}
 

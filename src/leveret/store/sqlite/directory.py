@@ -6,7 +6,7 @@ What was read is kept in memory as records, changed there, and written once per 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 from leveret.model import NEVER, Page
@@ -180,17 +180,19 @@ class Directory:
         queue.messages = queue.hidden = queue.bytes = 0
         self.vanish(queue)
 
-    def bury_account(self, name: str) -> None:
-        """Have all its queues gone at one stroke."""
+    def bury_accounts(self, names: Iterable[str]) -> None:
+        """Have all their queues gone at one stroke."""
         self.flush()
-        account = self._account(name)
-        if not account.stored:
-            return
-        self.buried = True
-        self._execute("INSERT INTO dead_accounts VALUES (?)", (account.number,))
-        self._execute("DELETE FROM accounts WHERE number = ?", (account.number,))
-        del self._accounts[name]
-        self._queues = {key: queue for key, queue in self._queues.items() if queue.account is not account}
+        gone: set[str] = set()
+        for name in names:
+            account = self._account(name)
+            if account.stored:
+                self.buried = True
+                self._execute("INSERT INTO dead_accounts VALUES (?)", (account.number,))
+                self._execute("DELETE FROM accounts WHERE number = ?", (account.number,))
+                del self._accounts[name]
+                gone.add(name)
+        self._queues = {key: queue for key, queue in self._queues.items() if key[0] not in gone}
 
     def bury_queues(self, limit: int) -> bool:
         """Go on with the queues of accounts that were buried; True where there was work."""

@@ -12,6 +12,23 @@ from leveret.store.sqlite import schema
 from leveret.store.sqlite.file import DatabaseFile
 
 
+class InvalidUrl(ValueError):
+    """A URL that names no store; its text says what would."""
+
+
+def path_of(url: str) -> Path:
+    """The file that `sqlite:///relative.db` or `sqlite:////absolute.db` names, as it stands; `InvalidUrl` for another.
+
+    What a shell or a browser would have read differently is refused, rather than made into a new and empty file.
+    """
+    scheme, separator, rest = url.partition(":///")
+    if scheme != "sqlite" or not separator or not rest or rest.endswith("/"):
+        raise InvalidUrl("sqlite:///relative.db or sqlite:////absolute.db is expected")
+    if rest.startswith("~") or any(char in rest for char in "?#%"):
+        raise InvalidUrl("a path after sqlite:/// is taken as it is: '~' at its start, '?', '#' and '%' are refused")
+    return Path(rest)
+
+
 def shard_paths(path: Path, shards: int) -> list[Path]:
     """The files of a store of so many shards: `queue.db`, `queue-1.db`, `queue-2.db`, ..."""
     return [path, *(path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, shards))]

@@ -6,13 +6,14 @@ Knows no thread, no clock and no transaction: each piece is in one of whoever go
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from leveret.model import NEVER, Filters, Want
 from leveret.store.sqlite.directory import Directory, QueueRecord
 from leveret.store.sqlite.messages import PIECE, Messages, Row
 from leveret.store.sqlite.requests import Kind, Request
-from leveret.store.sqlite.rows import SEQUENCE, SOME, message
+from leveret.store.sqlite.rows import SEQUENCE, SOME, DamagedMessage, message
 
 SWEEP: Final = 2 * PIECE  # messages that a sweep frees at most, about
 _BURIALS: Final = 200  # accounts or queues that are deleted in one go
@@ -77,6 +78,7 @@ class LongRequests:
     def _match(self, request: Request) -> Steps:
         filters: Filters = request.what
         found: list[Any] = []
+        request.found = found
         # What comes after now is not for this request, which might never come to an end otherwise.
         last = self._last_sequence()
         after = self._messages.place(self._directory.find(request.key), filters.marker)
@@ -121,10 +123,13 @@ class LongRequests:
         self.read_last.add(number)
         try:
             found: list[Any] = []
+            request.found = found
             after = 0
             while True:
                 rows = self._messages.buried_rows(number, after, PIECE, request.want)
-                found += [message(row) for row in rows]
+                for row in rows:
+                    with suppress(DamagedMessage):  # it is gone, as it was to be
+                        found.append(message(row))
                 if len(rows) < PIECE:
                     return found
                 after = rows[-1][SEQUENCE]
@@ -180,10 +185,11 @@ class LongRequests:
         return found
 
     def _delete_accounts(self, names: Iterable[str]) -> Steps:
-        for number, name in enumerate(names):
-            self._directory.bury_account(name)
-            if number % _BURIALS == _BURIALS - 1:
-                yield
+        left = list(names)
+        while left:
+            self._directory.bury_accounts(left[:_BURIALS])
+            left = left[_BURIALS:]
+            yield
 
     def _delete_queues(self, request: Request) -> Steps:
         names = yield from self._list_queues(request)

@@ -32,6 +32,7 @@ from leveret.store.sqlite.rows import (
     row,
 )
 
+_PURGED: Final = 100  # buried queues that are freed in one go
 PIECE: Final = 500  # messages that are touched in one go; between two such, others get their turn
 
 Row: TypeAlias = tuple[Any, ...]
@@ -321,23 +322,23 @@ class Messages:
 
     def purge(self, keep: set[int]) -> bool:
         """Free a piece of the space of what was buried, but for the queues in `keep`; True where there was work."""
-        row = next(
-            (
-                found
-                for found in self._execute("SELECT number FROM dead_queues ORDER BY number LIMIT ?", (len(keep) + 1,))
-                if found[0] not in keep
-            ),
-            None,
-        )
-        if row is None:
-            return False
-        freed = self._execute(
-            "DELETE FROM messages WHERE sequence IN (SELECT sequence FROM messages WHERE queue = ? LIMIT ?)",
-            (*row, PIECE),
-        ).rowcount
-        if freed < PIECE:
-            self._execute("DELETE FROM dead_queues WHERE number = ?", row)
-        return True
+        many = _PURGED + len(keep)
+        dead = self._execute("SELECT number FROM dead_queues ORDER BY number LIMIT ?", (many,)).fetchall()
+        left = PIECE
+        worked = False
+        for (number,) in dead:
+            if number in keep:
+                continue
+            worked = True
+            freed = self._execute(
+                "DELETE FROM messages WHERE sequence IN (SELECT sequence FROM messages WHERE queue = ? LIMIT ?)",
+                (number, left),
+            ).rowcount
+            left -= freed
+            if left <= 0:
+                break
+            self._execute("DELETE FROM dead_queues WHERE number = ?", (number,))
+        return worked
 
     # Rows change
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from threading import Lock
 from typing import Any, Final
@@ -41,6 +42,9 @@ class Request(Pending[Any]):
     """
 
     value: Any = None
+    found: Sequence[Any] = ()  # by a long request, so far
+    done_so_far = 0  # how much of it is committed
+    redone = False  # it was tried again once
     error: BaseException | None = None
     # Who waits for the answer: a loop, or else a thread that is blocked.
     loop: LoopThread | None = None

@@ -72,7 +72,7 @@ def message(found: tuple[Any, ...]) -> Message:
     else:
         made.body = body
         if check != checksum(queue, made.id, body, meta):
-            raise DamagedMessage(f"the message '{made.id}' is damaged: its checksum is wrong")
+            raise DamagedMessage(f"the message '{made.id}' is damaged, and is not handed out: delete it by its id")
     return made
 
 

@@ -37,6 +37,7 @@ _PUT: Final = Kind.PUT
 _DELETE: Final = Kind.DELETE
 _NOTHING: Final = Want.NOTHING
 _READS: Final = frozenset({Kind.GET, Kind.SELECT, Kind.NEXT_VISIBLE})
+_MATCHING: Final = frozenset({Kind.UPDATE_MATCHING, Kind.DELETE_MATCHING})
 _ON_QUEUES: Final = frozenset(kind for kind in Kind if kind < Kind.LIST_QUEUES)
 
 
@@ -66,6 +67,7 @@ class Shard:
         self._messages = Messages(connection, self._directory, self._take_sequences)
         self._settling: dict[Key, list[Request]] = {}  # what waits until a queue is settled
         self._long: dict[Request, Steps] = {}
+        self._settle_next = False
         self._long_requests = LongRequests(
             self._directory, self._messages, lambda: self._next_sequence - 1, self._swept
         )
@@ -147,6 +149,13 @@ class Shard:
 
     def step(self) -> tuple[list[Request], list[Request]]:
         """Go on with what is long, a piece; the requests that are answered, and those to be written now."""
+        # In turn, and one at a time: where the file breaks, no other request is in between.
+        self._settle_next = not self._settle_next
+        if self._settling and (self._settle_next or not self._long):
+            return self._settle_a_piece()
+        return self._take_a_step(), []
+
+    def _settle_a_piece(self) -> tuple[list[Request], list[Request]]:
         ready: list[Request] = []
         answered: list[Request] = []
         if self._settling:
@@ -166,6 +175,10 @@ class Shard:
             del self._settling[key]
             if not settled:
                 self._settling[key] = waiting  # at the end: queues take turns
+        return answered, ready
+
+    def _take_a_step(self) -> list[Request]:
+        answered: list[Request] = []
         if self._long:
             request = next(iter(self._long))
             steps = self._long[request]
@@ -173,9 +186,15 @@ class Shard:
                 with self._transaction():
                     ended = _advance(steps, request)
             except Exception as error:
-                request.error = self._sort_out(error)
+                problem = self._sort_out(error)
+                if request.done_so_far:
+                    # What earlier pieces did is done, and must be told.
+                    request.value = request.found[: request.done_so_far]
+                else:
+                    request.error = problem
                 ended = True
             else:
+                request.done_so_far = len(request.found)
                 if request.kind is Kind.UPDATE_MATCHING and request.change.hide is not None:
                     self._tell_visible(*request.key, request.now + request.change.hide)
             del self._long[request]
@@ -184,7 +203,7 @@ class Shard:
             else:
                 self._long[request] = steps
             self.rows += PIECE
-        return answered, ready
+        return answered
 
     def abandon(self) -> list[Request]:
         """The requests that nobody goes on with any more."""
@@ -246,6 +265,7 @@ class Shard:
         puts = _Puts()
         deletes: dict[QueueRecord, list[Request]] = {}
         groups: dict[Group, list[Request]] = {}
+        waiting = set(self._settling)
         find = self._directory.find
         for request in batch:
             kind = request.kind
@@ -253,10 +273,22 @@ class Shard:
                 long.append(request)
                 continue
             queue = find(request.key)
-            if (queue.due <= now or queue.shows_at <= now) and not self._messages.settle(queue, now):
+            if (queue.due <= now or queue.shows_at <= now) and (
+                request.key in waiting or not self._messages.settle(queue, now)
+            ):
+                # Others are served before this queue has its next piece.
+                waiting.add(request.key)
                 unsettled.append((request.key, request))
                 continue
+            if request.withdrawn and kind in _MATCHING:
+                request.value = []
+                answered.append(request)
+                continue
             if kind is _PUT:
+                if not request.what:
+                    request.value = []
+                    answered.append(request)
+                    continue
                 if not queue.messages:
                     doubtful = self._doubtful(queue, now)
                     if doubtful is not None:
@@ -272,6 +304,7 @@ class Shard:
                 groups.setdefault((id(queue), id(request.what), id(request.change), request.want), []).append(request)
             else:
                 others.append((queue, request))
+                continue
             answered.append(request)
         # Puts first, while what was found out of their queues is true.
         puts.store(self._messages, now)
@@ -280,7 +313,11 @@ class Shard:
         for together in groups.values():
             self._take(together, now)
         for queue, request in others:
-            request.value = self._do(request, queue, now)
+            if is_long(request, queue):  # it is since the puts, and goes on as one
+                long.append(request)
+            else:
+                request.value = self._do(request, queue, now)
+                answered.append(request)
         self.rows += len(batch) + puts.count
         return answered, unsettled, long
 
@@ -415,7 +452,7 @@ def _takes(request: Request) -> bool:
     else:
         return False
     filters: Filters = request.what
-    return takes and filters.marker is None and filters.limit is not None and filters.limit <= PIECE
+    return takes and filters.marker is None and filters.limit is not None and 0 < filters.limit <= PIECE
 
 
 def _advance(steps: Steps, request: Request) -> bool:

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import structlog
+
 from leveret.store.base import StoreFailed, StoreFull
 from leveret.store.sqlite.file import PAGE, DatabaseFile
 from leveret.store.sqlite.requests import Kind, Request
@@ -31,6 +33,8 @@ _ENOUGH_ROWS: Final = 1000
 _LEAST_PER_ROW: Final = 0.05  # pages
 
 _PUT: Final = Kind.PUT
+
+_log = structlog.get_logger("leveret.store")
 
 
 class Writer:
@@ -211,10 +215,11 @@ class Writer:
 
     def _go_on(self) -> None:
         answered, ready = self._shard.step()
+        self._left = ready + self._left
         if self._shard.found_full:
             answered = self._make_room(answered, max([request.now for request in answered], default=0.0))
         self._reply(answered)
-        self._left = ready + self._left
+        self._in_hand = []
 
     def _reply(self, requests: list[Request]) -> None:
         posts: dict[LoopThread, list[Request]] = {}
@@ -250,7 +255,7 @@ class Writer:
     def _make_room(self, answered: list[Request], now: float) -> list[Request]:
         """Something found no room. Where it is not a put, take the room that is kept back, and do it again."""
         self._shard.found_full = False
-        again = [request for request in answered if isinstance(request.error, StoreFull) and request.kind is not _PUT]
+        again = [request for request in answered if _can_redo(request)]
         if self._checkpoint() and not again:
             return answered
         self._full = True
@@ -258,6 +263,7 @@ class Writer:
         self._checkpoint()
         for request in again:
             request.error = None
+            request.redone = True
         done = self._shard.write(again, now) if again else []
         self._shard.found_full = False
         return [request for request in answered if request not in again] + done
@@ -342,7 +348,15 @@ class Writer:
         self._reply(list(requests))
 
 
+def _can_redo(request: Request) -> bool:
+    """Whether it found no room, and is to be tried again, once, in the room that is kept back."""
+    return isinstance(request.error, StoreFull) and request.kind is not _PUT and not request.redone
+
+
 def _resolve(requests: list[Request]) -> None:
     """On the loop that asked."""
     for request in requests:
-        request.tell()
+        try:
+            request.tell()
+        except Exception:  # one listener's failure is not the next one's
+            _log.exception("the answer of the store could not be told")

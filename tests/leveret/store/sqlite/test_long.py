@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from leveret.model import Change, Draft, Filters, Page, Want
+from leveret.store.base import StoreFull
 from leveret.store.sqlite import SqliteStore
 from leveret.store.sqlite.messages import PIECE
 from scalestack.event.loops import LoopThread
@@ -128,6 +129,49 @@ def test_a_long_request_leaves_alone_what_comes_after_it(store: SqliteStore, loo
     loop.call(run).result(PATIENCE)
     assert ids(taken.result(PATIENCE)) == NAMES[10:]
     assert ids(store.select("a", "q", Filters(), NOW)) == [*NAMES[:10], "late"]
+
+
+def damage(store: SqliteStore, id: str) -> None:
+    store._writers[0]._connection.execute("UPDATE messages SET checksum = checksum + 1 WHERE id = ?", (id,))
+
+
+def test_what_earlier_pieces_took_is_answered_where_a_later_one_fails(store: SqliteStore) -> None:
+    damage(store, NAMES[2 * PIECE + 5])
+    taken = store.delete_matching("a", "q", Filters(limit=MANY - 1), NOW)
+    assert ids(taken) == NAMES[: 2 * PIECE]
+    assert store.get("a", "q", [NAMES[2 * PIECE]], NOW, Want.ATTRIBUTES) != [None]
+
+
+def test_a_whole_queue_is_deleted_with_what_is_damaged_in_it(store: SqliteStore) -> None:
+    damage(store, NAMES[7])
+    assert ids(store.delete_matching("a", "q", ALL, NOW)) == NAMES[:7] + NAMES[8:]
+    assert store.list_queues("a", Page(), NOW) == ["other"]
+
+
+def test_a_long_request_that_finds_no_room_comes_to_an_end(store: SqliteStore) -> None:
+    connection = store._writers[0]._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    try:
+        claimed = ids(store.update_matching("a", "q", Filters(), Change(hide=60), NOW))
+    except StoreFull:
+        claimed = []
+    hidden = [m.id for m in store.select("a", "q", ALL, NOW) if m.visible_at]
+    assert claimed == hidden == NAMES[: len(claimed)]
+
+
+def test_what_is_put_and_deleted_together_is_deleted_whole(open_store: OpenStore, loop: LoopThread) -> None:
+    store = open_store()
+    answers: Future[Any] = Future()
+
+    def run() -> None:
+        put = store.put("a", "q", [Draft(name, b"", 600, 0) for name in NAMES], NOW)
+        together = gather([put, store.delete_matching("a", "q", Filters(), NOW)])
+        assert isinstance(together, Pending)
+        together.listen(lambda value, error: answers.set_result(value))
+
+    loop.call(run).result(PATIENCE)
+    assert ids(answers.result(PATIENCE)[1]) == NAMES
 
 
 def test_a_whole_queue_is_gone_at_one_stroke(store: SqliteStore, loop: LoopThread) -> None:
