@@ -22,7 +22,7 @@ from scalestack.event.loops import LoopThread
 BATCH: Final = 1024  # requests in a transaction
 GATHER: Final = 128  # requests that a loop sends at the latest
 BATCH_BYTES: Final = 4 << 20  # of bodies in a transaction, so that the log stays smaller than the room kept back
-LOG_PAGES: Final = 3000  # of the write-ahead log, 12 MB, before they are moved into the database
+LOG_PAGES: Final = 2000  # of the write-ahead log, 8 MB, before they are moved into the database
 _IDLE: Final = 0.2  # seconds without a request, after which there is time to keep house
 _LOOK_FOR_ROOM: Final = 1.0  # seconds between looks, where the disk was full
 _VACUUM: Final = 500  # pages to give back in one go
@@ -159,7 +159,9 @@ class Writer:
             self._keep_house()
         if batch and shard.buried:  # a busy house is kept as well
             shard.purge()
-        if shard.body_bytes / PAGE + shard.rows * self._pages_per_row >= LOG_PAGES:
+        # What is freed lies all over the file: to move less of it at a time keeps others waiting for less long.
+        limit = LOG_PAGES // 3 if shard.buried else LOG_PAGES
+        if shard.body_bytes / PAGE + shard.rows * self._pages_per_row >= limit:
             self._checkpoint()
         return True
 
