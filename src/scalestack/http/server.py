@@ -40,8 +40,7 @@ class HttpServer:
         self._certificate = certificate
         self._tls: Tls | None = None
         self._network = network
-        self._mounts: list[Sequence[Route]] = []
-        self._translators: list[Translate] = []
+        self._mounts: list[tuple[Sequence[Route], Translate | None]] = []
         self._mount_lock = threading.Lock()  # guards the mounts while a new router is made of them
         self.router = Router([])
 
@@ -56,12 +55,12 @@ class HttpServer:
     @property
     def routes(self) -> list[Route]:
         """All that are mounted now."""
-        return [route for mount in self._mounts for route in mount]
+        return [route for routes, _ in self._mounts for route in routes]
 
     def translate(self, error: BaseException) -> HttpError | None:
         """What clients are told of a handler's error; None where nobody knows it."""
-        for translate in self._translators:
-            translated = translate(error)
+        for _, translate in self._mounts:
+            translated = None if translate is None else translate(error)
             if translated is not None:
                 return translated
         return None
@@ -72,17 +71,15 @@ class HttpServer:
         `translate` says what clients are told of errors that are no `HttpError`; None for one that it doesn't know.
         """
         with self._mount_lock:
-            mounts = [*self._mounts, routes]
-            self.router = Router(route for mount in mounts for route in mount)
+            mounts = [*self._mounts, (routes, translate)]
+            self.router = Router(route for routes, _ in mounts for route in routes)
             self._mounts = mounts
-            if translate is not None:
-                self._translators = [*self._translators, translate]
 
     def unmount(self, routes: Sequence[Route]) -> None:
         """Serve these routes no more. Requests under way are still answered; harmless when called again."""
         with self._mount_lock:
-            self._mounts = [mount for mount in self._mounts if mount is not routes]
-            self.router = Router(route for mount in self._mounts for route in mount)
+            self._mounts = [mount for mount in self._mounts if mount[0] is not routes]
+            self.router = Router(route for routes, _ in self._mounts for route in routes)
 
     def listen(self) -> list[Address]:
         """Begin to serve, once all is mounted; answers what was bound, which for a host with several addresses is more

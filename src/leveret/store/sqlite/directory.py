@@ -95,12 +95,16 @@ class Directory:
             _, record.place, record.messages, record.hidden, record.bytes, due = row
             record.due = NEVER if due is None else due
             if record.hidden:
-                (shows_at,) = self._execute(
-                    "SELECT min(visible_at) FROM messages WHERE queue = ? AND hidden = 1", (record.number,)
-                ).fetchone()
-                record.shows_at = NEVER if shows_at is None else shows_at
+                record.shows_at = self.first_shown(record)
         self._queues[key] = record
         return record
+
+    def first_shown(self, queue: QueueRecord) -> float:
+        """When the first of its hidden messages reappears."""
+        (shows_at,) = self._execute(
+            "SELECT min(visible_at) FROM messages WHERE queue = ? AND hidden = 1", (queue.number,)
+        ).fetchone()
+        return NEVER if shows_at is None else float(shows_at)
 
     def _account(self, name: str) -> AccountRecord:
         found = self._accounts.get(name)
@@ -226,10 +230,9 @@ class Directory:
         """The names of its queues, in pieces."""
         owner = self._account(account)
         after = self._place_of_queue(owner, page.marker)
-        return self._pages(
-            "SELECT place, name FROM queues WHERE account = ? AND place > ? ORDER BY place LIMIT ?",
-            (owner.number,), after, page.limit,
-        )  # fmt: skip
+        select = "SELECT place, name FROM queues WHERE account = ? AND place > ? ORDER BY place LIMIT ?"
+        for rows in self._pages(select, (owner.number,), after, page.limit):
+            yield [name for _, name in rows]
 
     def place_of_account(self, name: str) -> int:
         """Its place, or one before all where it isn't there."""
@@ -238,16 +241,7 @@ class Directory:
 
     def accounts(self, left: int | None, after: int) -> Iterator[list[tuple[int, str]]]:
         """Places and names of up to so many accounts, in pieces."""
-        while left is None or left > 0:
-            limit = PIECE if left is None else min(left, PIECE)
-            rows = self._execute(
-                "SELECT place, name FROM accounts WHERE place > ? ORDER BY place LIMIT ?", (after, limit)
-            ).fetchall()
-            yield rows
-            if len(rows) < limit:
-                return
-            after = rows[-1][0]
-            left = None if left is None else left - len(rows)
+        return self._pages("SELECT place, name FROM accounts WHERE place > ? ORDER BY place LIMIT ?", (), after, left)
 
     def _place_of_queue(self, owner: AccountRecord, marker: str | None) -> int:
         if marker is None:
@@ -255,11 +249,11 @@ class Directory:
         place = self.find((owner.name, marker)).place
         return -1 if place is None else place
 
-    def _pages(self, select: str, of: tuple[int, ...], after: int, left: int | None) -> Iterator[list[str]]:
+    def _pages(self, select: str, of: tuple[int, ...], after: int, left: int | None) -> Iterator[list[tuple[int, str]]]:
         while left is None or left > 0:
             limit = PIECE if left is None else min(left, PIECE)
             rows = self._execute(select, (*of, after, limit)).fetchall()
-            yield [row[1] for row in rows]
+            yield rows
             if len(rows) < limit:
                 return
             after = rows[-1][0]

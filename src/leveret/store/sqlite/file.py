@@ -20,6 +20,11 @@ _WHOLE_CHECK: Final = 256 << 20  # bytes; a larger file that was closed properly
 SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL", "off": "OFF"}  # by durability
 
 
+def error_name(error: sqlite3.Error) -> str:
+    """SQLite's own name of it, such as SQLITE_FULL; empty where the error is the module's."""
+    return getattr(error, "sqlite_errorname", "")
+
+
 def salvage_hint(path: Path) -> str:
     return f"'leveret salvage {shlex.quote(str(path))} NEW' copies what can be read into a new file"
 
@@ -41,14 +46,10 @@ class DatabaseFile:
             self._lock = _own(self.path)
             # SQLite gives its other files the mode of this one.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            return self._connect()
         except OSError as error:
             self.close()
             raise Unusable(f"{error.filename or self.path} can't be opened: {error.strerror}") from error
-        except Unusable:
-            self.close()
-            raise
-        try:
-            return self._connect()
         except sqlite3.Error as error:
             self.close()
             raise self._unusable(error) from error
@@ -87,7 +88,7 @@ class DatabaseFile:
             raise Unusable(f"{self.path} is damaged ({' '.join(found[0].split())}); {salvage_hint(self.path)}")
 
     def _unusable(self, error: sqlite3.Error) -> Unusable:
-        name = getattr(error, "sqlite_errorname", "")
+        name = error_name(error)
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             return Unusable(f"{self.path} is damaged, or no database ({error}); {salvage_hint(self.path)}")
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -146,9 +147,7 @@ def _own(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 4096, 0).decode("utf-8", "replace").strip() or "another process"
-        os.close(descriptor)
-        raise Unusable(f"{path} is in use by {holder}; one server at a time can have it") from None
+        raise in_use(path, descriptor, "one server at a time can have it") from None
     except BaseException:
         os.close(descriptor)
         raise
@@ -157,6 +156,13 @@ def _own(path: Path) -> int:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} ({_command()})\n".encode(), 0)
     return descriptor
+
+
+def in_use(path: Path, lock: int, advice: str) -> Unusable:
+    """What to say where the lock is another's, whose name is in it; the lock is closed."""
+    holder = os.pread(lock, 4096, 0).decode("utf-8", "replace").strip() or "another process"
+    os.close(lock)
+    return Unusable(f"{path} is in use by {holder}; {advice}")
 
 
 def _command() -> str:

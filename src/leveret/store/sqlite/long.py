@@ -126,7 +126,7 @@ class LongRequests:
             request.found = found
             after = 0
             while True:
-                rows = self._messages.buried_rows(number, after, PIECE, request.want)
+                rows = self._messages.all_rows(number, after, PIECE, request.want)
                 for row in rows:
                     with suppress(DamagedMessage):  # it is gone, as it was to be
                         found.append(message(row))

@@ -24,9 +24,9 @@ from leveret.store.sqlite.rows import (
     PLAIN_COLUMNS,
     SEQUENCE,
     SOME,
-    WHOLE,
     WITHOUT_BODY,
     batches,
+    columns_of,
     marks,
     message,
     row,
@@ -34,6 +34,8 @@ from leveret.store.sqlite.rows import (
 
 _PURGED: Final = 100  # buried queues that are freed in one go
 PIECE: Final = 500  # messages that are touched in one go; between two such, others get their turn
+
+_LAST: Final = 2**63 - 1  # the largest row id
 
 Row: TypeAlias = tuple[Any, ...]
 Puts: TypeAlias = tuple[QueueRecord, Sequence[Draft]]
@@ -106,16 +108,8 @@ class Messages:
         self._directory.change(queue)
         if shown == PIECE:
             return False
-        shows_at = self._first_shown(queue)
-        queue.shows_at = NEVER if shows_at is None else shows_at
+        queue.shows_at = self._directory.first_shown(queue)
         return True
-
-    def _first_shown(self, queue: QueueRecord) -> float | None:
-        """When the first of the hidden messages reappears."""
-        (shows_at,) = self._execute(
-            "SELECT min(visible_at) FROM messages WHERE queue = ? AND hidden = 1", (queue.number,)
-        ).fetchone()
-        return None if shows_at is None else float(shows_at)
 
     # By id
 
@@ -163,7 +157,7 @@ class Messages:
         return self._outcome(puts, first, inserted == count, now)
 
     def _expect_more(self, queue: QueueRecord, drafts: Sequence[Draft], size: int) -> None:
-        if queue.place is None and drafts:
+        if queue.place is None:
             self._directory.appear(queue)
         queue.messages += len(drafts)
         queue.bytes += size
@@ -210,7 +204,7 @@ class Messages:
     def get(self, queue: QueueRecord, ids: Sequence[str], want: Want) -> list[Message | None]:
         if not queue.messages:
             return [None] * len(ids)
-        columns = WHOLE if want is Want.ALL else WITHOUT_BODY
+        columns = columns_of(want)
         return [None if found is None else message(found) for found in self._by_ids(queue, ids, columns)]
 
     def _by_ids(self, queue: QueueRecord, ids: Sequence[str], columns: str) -> list[Row | None]:
@@ -225,9 +219,9 @@ class Messages:
     ) -> list[Message | None]:
         if not queue.messages:
             return [None] * len(ids)
-        rows = self._by_ids(queue, ids, WHOLE if want is Want.ALL else WITHOUT_BODY)
+        rows = self._by_ids(queue, ids, columns_of(want))
         there = {found[ID]: found for found in rows if found is not None}
-        changed = {made.id: made for made in self._change(queue, list(there.values()), change, now)}
+        changed = {made.id: made for made in self.change(queue, list(there.values()), change, now)}
         return [changed.get(id) for id in ids]
 
     def delete(self, queue: QueueRecord, ids: Sequence[str], want: Want) -> list[Message | None]:
@@ -235,7 +229,7 @@ class Messages:
             return [None] * len(ids)
         if want is Want.NOTHING and self._delete_unseen(queue, ids):
             return [SOME] * len(ids)
-        rows = self._by_ids(queue, ids, WHOLE if want is Want.ALL else WITHOUT_BODY)
+        rows = self._by_ids(queue, ids, columns_of(want))
         there = {found[ID]: found for found in rows if found is not None}
         deleted = {id: message(found) for id, found in there.items()}
         self._remove(queue, list(there.values()))
@@ -266,26 +260,18 @@ class Messages:
         return 0 if found is None else found[SEQUENCE]
 
     def rows(
-        self, queue: QueueRecord, after: int, limit: int, hidden: bool, want: Want, until: int | None = None
+        self, queue: QueueRecord, after: int, limit: int, hidden: bool, want: Want, until: int = _LAST
     ) -> list[Row]:
         """Up to `limit` rows in order, after one place and up to another; hidden ones only where asked."""
         if not queue.messages:
             return []
-        if until is None:
-            until = _LAST
-        columns = WHOLE if want is Want.ALL else WITHOUT_BODY
         if hidden and queue.hidden:
-            values = (queue.number, after, until, queue.number, after, until, limit)
-            found = self._execute(_select_all(columns), values)
-        elif queue.messages == queue.hidden:
+            return self.all_rows(queue.number, after, limit, want, until)
+        if queue.messages == queue.hidden:
             return []
-        else:
-            found = self._execute(_select_visible(columns), (queue.number, after, until, limit))
-        rows: list[Row] = found.fetchall()
+        values = (queue.number, after, until, limit)
+        rows: list[Row] = self._execute(_select_visible(columns_of(want)), values).fetchall()
         return rows
-
-    def change(self, queue: QueueRecord, rows: list[Row], change: Change, now: float) -> list[Message]:
-        return self._change(queue, rows, change, now)
 
     def remove(self, queue: QueueRecord, rows: list[Row]) -> list[Message]:
         deleted = [message(found) for found in rows]
@@ -296,7 +282,8 @@ class Messages:
         if not queue.hidden or filters.match_hidden:
             return None
         if filters.marker is None:
-            return self._first_shown(queue)
+            first = self._directory.first_shown(queue)
+            return None if first == NEVER else first
         place = self.place(queue, filters.marker)
         found = self._execute(
             "SELECT sequence, visible_at FROM messages WHERE queue = ? AND hidden = 1 ORDER BY visible_at LIMIT ?",
@@ -308,16 +295,10 @@ class Messages:
         # Too early may be: who asked looks again then.
         return float(found[-1][1]) if len(found) == PIECE else None
 
-    def bury_all(self, queue: QueueRecord) -> None:
-        """Have all messages of the queue gone at one stroke."""
-        self._directory.bury(queue)
-
-    def buried_rows(self, number: int, after: int, limit: int, want: Want) -> list[Row]:
-        """Rows of a queue that was buried with this number."""
-        columns = WHOLE if want is Want.ALL else WITHOUT_BODY
-        rows: list[Row] = self._execute(
-            _select_all(columns), (number, after, _LAST, number, after, _LAST, limit)
-        ).fetchall()
+    def all_rows(self, number: int, after: int, limit: int, want: Want, until: int = _LAST) -> list[Row]:
+        """As `rows`, hidden or not, of the queue with this number, which may be buried."""
+        values = (number, after, until, number, after, until, limit)
+        rows: list[Row] = self._execute(_select_all(columns_of(want)), values).fetchall()
         return rows
 
     def purge(self, keep: set[int]) -> bool:
@@ -342,7 +323,7 @@ class Messages:
 
     # Rows change
 
-    def _change(self, queue: QueueRecord, rows: list[Row], change: Change, now: float) -> list[Message]:
+    def change(self, queue: QueueRecord, rows: list[Row], change: Change, now: float) -> list[Message]:
         ttl, hide = change.ttl, change.hide
         if rows and (ttl is not None or hide is not None):
             values: list[Any] = []
@@ -393,9 +374,6 @@ class Messages:
             self._directory.change(queue)
         else:
             self._directory.vanish(queue)
-
-
-_LAST: Final = 2**63 - 1  # the largest row id
 
 
 # The text of a statement is also what SQLite's module finds the prepared one by.

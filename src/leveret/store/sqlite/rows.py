@@ -8,16 +8,24 @@ from functools import lru_cache
 from typing import Any, Final
 from zlib import crc32
 
-from leveret.model import NEVER, Draft, Message, Meta
+from leveret.model import NEVER, Draft, Message, Meta, Want
 from leveret.store.base import StoreError
 
 # What is read of a message, in the order in which `message` takes it.
+_ALL: Final = Want.ALL
+
 WHOLE: Final = (
     "sequence, id, created, expires, visible_at, deliveries, hidden, length(body), checksum, body, meta, queue"
 )
 WITHOUT_BODY: Final = (
     "sequence, id, created, expires, visible_at, deliveries, hidden, length(body), NULL, NULL, meta, queue"
 )
+
+
+def columns_of(want: Want) -> str:
+    """What to read of messages for somebody who wants so much of them."""
+    return WHOLE if want is _ALL else WITHOUT_BODY
+
 
 SEQUENCE: Final = 0
 ID: Final = 1

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias
 from leveret.model import InvalidName, check_name
 from leveret.store.base import Unusable
 from leveret.store.sqlite import schema
-from leveret.store.sqlite.file import DatabaseFile
+from leveret.store.sqlite.file import DatabaseFile, in_use
 from leveret.store.sqlite.pages import FREE, INTERIOR, LEAF, OVERFLOW, Cell, Damaged, Pages, interior, leaf, values
 from leveret.store.sqlite.rows import COLUMNS, checksum, marks
 from leveret.store.sqlite.store import shard_of
@@ -116,9 +116,7 @@ def _keep_others_out(path: Path) -> int | None:
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(lock, 4096, 0).decode("utf-8", "replace").strip() or "another process"
-        os.close(lock)
-        raise Unusable(f"{path} is in use by {holder}; stop it first") from None
+        raise in_use(path, lock, "stop it first") from None
     return lock
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 from leveret.model import NEVER, Draft, Filters, Want
 from leveret.store.base import StoreError, StoreFull
 from leveret.store.sqlite.directory import Directory, Key, QueueRecord
+from leveret.store.sqlite.file import error_name
 from leveret.store.sqlite.long import SWEEP, LongRequests, Steps, act, is_long
 from leveret.store.sqlite.messages import PIECE, Messages, Puts
 from leveret.store.sqlite.requests import NOTHING, Kind, Request
@@ -393,7 +394,7 @@ class Shard:
         """What to tell who asked; `Broken` where nobody can be told anything any more."""
         if not isinstance(error, sqlite3.Error):
             return error
-        name = error.sqlite_errorname if hasattr(error, "sqlite_errorname") else ""
+        name = error_name(error)
         if name == "SQLITE_FULL":
             self.found_full = True
             return StoreFull(NO_ROOM)
@@ -424,7 +425,7 @@ class _Puts:
     def add(self, queue: QueueRecord, request: Request) -> None:
         drafts: Sequence[Draft] = request.what
         self.count += len(drafts)
-        if self._ttl < 0 and drafts:
+        if self._ttl < 0:
             self._ttl = drafts[0].ttl
         for draft in drafts:
             if draft.hide or draft.ttl != self._ttl or draft.meta is not None:

@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from hashlib import blake2b
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from leveret.model import NEVER, Change, Draft, Filters, Message, Page, Put, Want
 from leveret.store.base import Signals, Store, StoreFailed
@@ -19,8 +19,6 @@ from leveret.store.sqlite.requests import NOTHING, Kind, Request
 from leveret.store.sqlite.shard import Shard
 from leveret.store.sqlite.writer import Writer
 from scalestack.event.pending import Answer, gather, then
-
-T = TypeVar("T")
 
 _PUT: Final = Kind.PUT  # on CPython 3.11 `Kind.PUT` takes ten times as long
 _ALL: Final = Want.ALL

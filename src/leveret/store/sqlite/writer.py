@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from leveret.store.base import StoreFailed, StoreFull
-from leveret.store.sqlite.file import PAGE, DatabaseFile
+from leveret.store.sqlite.file import PAGE, DatabaseFile, error_name
 from leveret.store.sqlite.requests import Kind, Request
 from leveret.store.sqlite.shard import NO_ROOM, Broken, Shard
 from scalestack.event.loops import LoopThread
@@ -137,7 +137,7 @@ class Writer:
         except Broken as error:
             self._give_up(str(error))
         except sqlite3.Error as error:
-            self._give_up(f"{error} ({getattr(error, 'sqlite_errorname', 'no code')})")
+            self._give_up(f"{error} ({error_name(error) or 'no code'})")
         except BaseException as error:
             self._give_up(f"{type(error).__name__}: {error}")
             raise
@@ -303,7 +303,7 @@ class Writer:
             # A script, since `execute` would stop at the first page.
             self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorname", "") != "SQLITE_FULL":
+            if error_name(error) != "SQLITE_FULL":
                 raise
             return False
         self._shard.rows += pages
@@ -319,7 +319,7 @@ class Writer:
         try:
             _, pages, _ = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorname", "") != "SQLITE_FULL":
+            if error_name(error) != "SQLITE_FULL":
                 raise
             return False
         shard = self._shard

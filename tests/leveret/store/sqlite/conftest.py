@@ -1,4 +1,4 @@
-"""A path for a database, and stores that are opened there."""
+"""A path for a database, stores that are opened there, and a loop to ask them from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from leveret.store.sqlite import SqliteStore
+from scalestack.event.loops import LoopThread
+from scalestack.event.makers import loop_maker
 from support.disk import OpenStore, open_at
 
 
@@ -30,3 +32,12 @@ def open_store(path: Path) -> Iterator[OpenStore]:
             return store
 
         yield open_store
+
+
+@pytest.fixture
+def loop() -> Iterator[LoopThread]:
+    """A loop thread, on which a store's answers are pending."""
+    thread = LoopThread("test", loop_maker("auto"))
+    thread.start()
+    yield thread
+    thread.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from leveret.store.base import StoreFull
 from leveret.store.sqlite import SqliteStore
 from leveret.store.sqlite.messages import PIECE
 from scalestack.event.loops import LoopThread
-from scalestack.event.makers import loop_maker
 from scalestack.event.pending import Pending, gather
 from support.disk import OpenStore
 from support.interface_conformance import Heard
@@ -33,14 +32,6 @@ def store(open_store: OpenStore) -> SqliteStore:
     store.put("a", "q", [Draft(name, b"x" * 50, 600, 0) for name in NAMES], NOW)
     store.put("a", "other", [Draft("1", b"", 600, 0)], NOW)
     return store
-
-
-@pytest.fixture
-def loop() -> Iterator[LoopThread]:
-    thread = LoopThread("test", loop_maker("auto"))
-    thread.start()
-    yield thread
-    thread.stop()
 
 
 def ids(messages: Any) -> list[str]:

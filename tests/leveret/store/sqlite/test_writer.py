@@ -15,21 +15,12 @@ from leveret.store.base import StoreError, StoreFailed, StoreFull
 from leveret.store.sqlite import SqliteStore
 from leveret.store.sqlite.shard import Broken
 from scalestack.event.loops import LoopThread
-from scalestack.event.makers import loop_maker
 from scalestack.event.pending import Pending
 from support.disk import OpenStore
 from support.subject import START as NOW
 from support.web import PATIENCE, eventually
 
 CLAIM = Filters(limit=1)
-
-
-@pytest.fixture
-def loop() -> Iterator[LoopThread]:
-    thread = LoopThread("test", loop_maker("auto"))
-    thread.start()
-    yield thread
-    thread.stop()
 
 
 def statements(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
