@@ -7,9 +7,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from scalestack.event.makers import LoopMaker
+from scalestack.event.pending import Answer, Pending
 
 T = TypeVar("T")
 
@@ -136,6 +137,28 @@ class LoopThread:
             loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+async def arrival(answer: Answer[T]) -> T:
+    """The answer, for a coroutine on the loop that it comes by. Who is cancelled meanwhile cancels it."""
+    if not isinstance(answer, Pending):
+        return answer
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    def tell(value: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast("T", value))
+
+    answer.listen(tell)
+    try:
+        return await future
+    except asyncio.CancelledError:
+        answer.cancel()
+        raise
 
 
 class Loops:

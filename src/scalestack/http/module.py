@@ -28,10 +28,10 @@ class HttpConfig:
     unix: str = ""  # path of a Unix socket to listen on as well; empty: none
     tls_certificate: str = ""  # PEM file with the certificate and those that vouch for it; empty: no TLS
     tls_key: str = ""  # PEM file with its key; empty: it is in the certificate's file
-    max_target: Annotated[int, Between(64, 1 << 20)] = 8 << 10  # bytes of the request target; more is 414
-    max_head: Annotated[int, Between(256, 1 << 22)] = 32 << 10  # bytes of line and headers; more is 431
+    max_target: Annotated[int, Between(64, 1 << 20)] = 128 << 10  # bytes of the request target; more is 414
+    max_head: Annotated[int, Between(256, 1 << 22)] = 160 << 10  # bytes of line and headers; more is 431
     max_headers: Annotated[int, Between(1, 10_000)] = 100  # header lines; more is 431
-    max_body: Annotated[int, Between(0, 1 << 31)] = 1 << 20  # bytes; more is 413
+    max_body: Annotated[int, Between(0, 1 << 31)] = 8 << 20  # bytes; more is 413
     head_timeout: Seconds = 10.0  # seconds for a request's head to come, whole
     body_timeout: Seconds = 30.0  # seconds between two pieces of a body
     idle_timeout: Seconds = 75.0  # seconds between two requests of a connection

@@ -21,10 +21,10 @@ from scalestack.http.problem import HttpError
 
 @dataclass(frozen=True, slots=True)
 class ParserLimits:
-    max_target: int = 8 << 10  # bytes of the request target; more is 414
-    max_head: int = 32 << 10  # bytes of request line and headers together; more is 431
+    max_target: int = 128 << 10  # bytes of the request target; more is 414
+    max_head: int = 160 << 10  # bytes of request line and headers together; more is 431
     max_headers: int = 100  # header lines; more is 431
-    max_body: int = 1 << 20  # bytes; more is 413
+    max_body: int = 8 << 20  # bytes; more is 413
 
 
 _HOST: Final = 1
