@@ -25,6 +25,8 @@ class _Silence:
 
     def due(self, at: float) -> None: ...
 
+    def dead(self, account: str, queue: str, moved: int, dropped: int) -> None: ...
+
 
 def fill(store: SqliteStore, queue: str, depth: int) -> None:
     for start in range(0, depth, _BATCH):

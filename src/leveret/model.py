@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
 
@@ -18,6 +19,8 @@ MAX_NAME: Final = 255  # bytes of UTF-8 in the name of an account, a queue or a 
 
 # Sums of a wall time and whole seconds are rounded to within this much, so a remainder may be too long by it.
 _ROUNDING: Final = 1e-6  # seconds
+_MARKER: Final = 15  # digits of the longest marker: its place is below 2^60
+_HEX: Final = frozenset("0123456789abcdefABCDEF")  # `int` takes more
 
 
 class InvalidName(ValueError):
@@ -61,6 +64,9 @@ class Draft:
     ttl: int  # seconds from now; 0 never expires
     hide: int  # seconds from now; 0 is visible
     meta: Meta | None = None
+    ttl_given: bool = True  # else the default of its queue's policy is stronger
+    hide_given: bool = True
+    only_new: bool = False  # leave the message that has its id as it is, if there is one
 
 
 class Message:
@@ -102,8 +108,104 @@ class Message:
         left = self.visible_at - now - _ROUNDING
         return math.ceil(left) if left > 0 else 1
 
+    @property
+    def receipt(self) -> str:
+        """What its holder shows as long as it is hidden: opaque, and fresh with every hide."""
+        return f"{_lease(self.sequence, self.created, self.deliveries)}.{_exact(self.visible_at):x}"
+
     def __repr__(self) -> str:
         return f"Message({self.id!r}, {len(self.body)} bytes, sequence={self.sequence})"
+
+
+HELD: Final = Message("", b"", 0, 0.0, NEVER, 0.0, 0, None)  # stands for one that was left alone: not this receipt's
+
+
+def _exact(seconds: float) -> int:
+    """A wall time as a whole number, without loss: for the next centuries no float is finer."""
+    return int(seconds * (1 << 22)) if seconds != NEVER else 0
+
+
+def _lease(sequence: int, created: float, deliveries: int) -> str:
+    """What one lease has that no other has: a replaced message is newer, and the next claim is another delivery."""
+    return f"{sequence:x}.{_exact(created):x}.{deliveries:x}"
+
+
+def holds(receipt: str, sequence: int, created: float, deliveries: int, visible_at: float, now: float) -> bool:
+    """Whether `receipt` is of the lease that is on this message, which has not run out."""
+    return visible_at > now and receipt.rpartition(".")[0] == _lease(sequence, created, deliveries)
+
+
+def timestamp(seconds: float) -> str:
+    """A wall time as text (RFC 3339 section 5.6), in UTC and to the microsecond."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def marker_of(sequence: int) -> str:
+    """The opaque text for a place in a queue."""
+    return f"{sequence:012x}"
+
+
+def place_of(marker: str) -> int | None:
+    """The place that a marker stands for; None where it is none."""
+    if 0 < len(marker) <= _MARKER and _HEX.issuperset(marker):
+        return int(marker, 16)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is set for one queue; None where nothing is. It lasts though the queue is empty."""
+
+    default_ttl: int | None = None  # seconds, where a PUT names none; 0: for ever
+    default_hide: int | None = None  # seconds, where a PUT names none
+    max_deliveries: int | None = None  # what was claimed so often is not handed out again, but moved
+    dead_letter: str | None = None  # the queue, of the same account, to which it is moved; None: it is dropped
+    max_messages: int | None = None  # hidden ones included; a PUT of more is refused
+    max_bytes: int | None = None  # of bodies
+
+    def __bool__(self) -> bool:
+        """Whether anything is set."""
+        return self != NO_POLICY
+
+    def changed(self, change: Mapping[str, int | str | None]) -> Policy:
+        """With other members, of which None removes one."""
+        return replace(self, **change)  # type: ignore[arg-type]  # who makes a change has checked it
+
+    def members(self) -> dict[str, int | str]:
+        """What is set, by name."""
+        found = {member.name: getattr(self, member.name) for member in fields(self)}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def limited(self) -> bool:
+        """Whether a PUT may find the queue full."""
+        return self.max_messages is not None or self.max_bytes is not None
+
+    def settle(self, draft: Draft) -> Draft:
+        """The draft with the defaults of this policy where it was given nothing."""
+        ttl = draft.ttl if draft.ttl_given or self.default_ttl is None else self.default_ttl
+        hide = draft.hide if draft.hide_given or self.default_hide is None else self.default_hide
+        return Draft(draft.id, draft.body, ttl, hide, draft.meta, True, True, draft.only_new)
+
+
+NO_POLICY: Final = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """What a queue has, at one instant."""
+
+    name: str
+    messages: int
+    hidden: int
+    bytes: int  # of bodies
+    oldest: float | None  # the wall time at which the first message, in the queue's order, was put
+    policy: Policy
+    dropped: int  # by `max_deliveries`, where there is no dead letter queue
+
+    @property
+    def visible(self) -> int:
+        return self.messages - self.hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +218,19 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which messages of a queue: in its order, those after `marker`, at most `limit`; hidden ones only where asked."""
+    """Which messages of a queue: in its order, those after a place, at most `limit`; hidden ones only where asked."""
 
     limit: int | None = None  # messages; None for all
     marker: str | None = None  # a message id; one that is not there means from the beginning
     match_hidden: bool = False
+    after: int | None = None  # a place, whether or not its message is there; where given, `marker` is not
+    newest_first: bool = False  # the other way round: "after" is then "older than"
+    max_bytes: int | None = None  # of bodies, where they are wanted: as many messages as fit, and one at least
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it may miss what another finds."""
+        return self.marker is not None or self.after is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +246,7 @@ class Put(Enum):
 
     CREATED = "created"
     REPLACED = "replaced"
+    EXISTS = "exists"  # it was for a new message only, and nothing is changed
 
 
 class Want(Enum):

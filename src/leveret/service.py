@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, TypeVar
 
 import structlog
 
-from leveret.model import MAX_SECONDS, Change, Draft, Filters, Message, Page, Put, Want
+from leveret.model import (
+    MAX_SECONDS,
+    Change,
+    Draft,
+    Filters,
+    Message,
+    Meta,
+    Page,
+    Policy,
+    Put,
+    QueueState,
+    Want,
+)
 from leveret.store.base import Store
 from leveret.waiters import Interest, Look, Waiters
 from scalestack.clock import Clock
@@ -29,6 +41,16 @@ _SWEEP_PAUSE = 1.0  # seconds between sweeps: they free space only, so that what
 class QueueConfig:
     default_ttl: Annotated[int, Between(0, MAX_SECONDS)] = 600  # seconds that a message lives; 0: for ever
     default_hide: Annotated[int, Between(0, MAX_SECONDS)] = 0  # seconds until a new message is visible
+    max_body: Annotated[int, Between(0, 1 << 31)] = 1 << 20  # bytes of one message; more is refused
+    page: Annotated[int, Between(1, 100_000)] = 1000  # objects in one answer of v1.1, at most
+
+
+class BodyTooLarge(ValueError):
+    """A message with more bytes than there may be; its text says how many."""
+
+
+class InvalidPolicy(ValueError):
+    """A policy that can't be; its text says why."""
 
 
 class QueueService:
@@ -42,6 +64,8 @@ class QueueService:
         self.clock = clock
         self._default_ttl = config.default_ttl
         self._default_hide = config.default_hide
+        self.max_body = config.max_body
+        self.page = config.page
         self._store = store
         self._waiters = Waiters(clock)
         self._parked = self._waiters.queues
@@ -55,6 +79,11 @@ class QueueService:
     def drain(self) -> None:
         """Answer all that wait, and let nothing wait any more."""
         self._waiters.drain()
+
+    @property
+    def draining(self) -> bool:
+        """Whether it comes to its end: then who follows a queue is to end too."""
+        return self._waiters.draining
 
     @property
     def parked(self) -> int:
@@ -75,33 +104,106 @@ class QueueService:
     def delete_queues(self, account: str, page: Page) -> Answer[list[str]]:
         return self._store.delete_queues(account, page, self.clock())
 
-    # One message, by its id.
+    def describe_queues(self, account: str, page: Page) -> Answer[list[QueueState]]:
+        return self._store.describe_queues(account, page, self.clock())
 
-    def put(
-        self, account: str, queue: str, id: str, body: bytes, ttl: int | None = None, hide: int | None = None
-    ) -> Answer[Put]:
-        """Store a message; `ttl` and `hide` in seconds from now, None for the default."""
-        if ttl is None:
-            ttl = self._default_ttl
-        if hide is None:
-            hide = self._default_hide
-        done = self._store.put(account, queue, (Draft(id, body, ttl, hide),), self.clock())
+    def find_queues(self, account: str, names: Sequence[str]) -> Answer[list[QueueState]]:
+        """Those of them that have messages."""
+        return self._store.find_queues(account, names, self.clock())
+
+    def change_policy(self, account: str, queue: str, change: Mapping[str, int | str | None] | None) -> Answer[Policy]:
+        """Set members of the queue's policy, by name; None removes one, and None for all removes the policy.
+
+        Answers what is in force then. `InvalidPolicy` where it can't be.
+        """
+        if change is not None and change.get("dead_letter") == queue:
+            raise InvalidPolicy("dead_letter is the queue itself; its dead letters have to go to another")
+        return self._store.change_policy(account, queue, change, self.clock())
+
+    # Put.
+
+    def draft(
+        self,
+        id: str,
+        body: bytes,
+        ttl: int | None = None,
+        hide: int | None = None,
+        meta: Meta | None = None,
+        only_new: bool = False,
+    ) -> Draft:
+        """A message to be put; `ttl` and `hide` in seconds from then, None for the default. `BodyTooLarge`."""
+        if len(body) > self.max_body:
+            raise BodyTooLarge(f"a message has up to {self.max_body:,} bytes, and this one has {len(body):,}")
+        ttl_given = ttl is not None
+        hide_given = hide is not None
+        return Draft(
+            id,
+            body,
+            ttl if ttl is not None else self._default_ttl,
+            hide if hide is not None else self._default_hide,
+            meta,
+            ttl_given,
+            hide_given,
+            only_new,
+        )
+
+    def put(self, account: str, queue: str, draft: Draft) -> Answer[Put]:
+        """Store a message; `QueueFull` where the queue's policy forbids it."""
+        done = self._store.put(account, queue, (draft,), self.clock())
         return done.then(_only) if isinstance(done, Pending) else done[0]
+
+    def put_many(self, account: str, queue: str, drafts: Sequence[Draft]) -> Answer[list[Put]]:
+        """Store all of them, in order, or none."""
+        return self._store.put(account, queue, drafts, self.clock())
+
+    # One message, by its id; several where there are many ids.
 
     def get(self, account: str, queue: str, id: str, want: Want = Want.ALL) -> Answer[Message | None]:
         found = self._store.get(account, queue, (id,), self.clock(), want)
         return found.then(_only) if isinstance(found, Pending) else found[0]
 
     def update(
-        self, account: str, queue: str, id: str, change: Change, want: Want = Want.ALL
+        self, account: str, queue: str, id: str, change: Change, want: Want = Want.ALL, receipt: str | None = None
     ) -> Answer[Message | None]:
-        """Change a message; answers it as it is after that."""
-        return then(self._store.update(account, queue, (id,), change, self.clock(), want), _only)
+        """Change a message; answers it as it is after that. With a receipt that is not good (any more), it is left
+        alone, and the answer is `HELD`."""
+        receipts = None if receipt is None else (receipt,)
+        return then(self._store.update(account, queue, (id,), change, self.clock(), want, receipts), _only)
 
-    def delete(self, account: str, queue: str, id: str, want: Want = Want.ALL) -> Answer[Message | None]:
-        """Delete a message; answers it as it was."""
-        deleted = self._store.delete(account, queue, (id,), self.clock(), want)
+    def delete(
+        self, account: str, queue: str, id: str, want: Want = Want.ALL, receipt: str | None = None
+    ) -> Answer[Message | None]:
+        """Delete a message; answers it as it was, or `HELD` as `update` does."""
+        receipts = None if receipt is None else (receipt,)
+        deleted = self._store.delete(account, queue, (id,), self.clock(), want, receipts)
         return deleted.then(_only) if isinstance(deleted, Pending) else deleted[0]
+
+    def get_many(
+        self, account: str, queue: str, ids: Sequence[str], want: Want = Want.ALL
+    ) -> Answer[list[Message | None]]:
+        return self._store.get(account, queue, ids, self.clock(), want)
+
+    def update_many(
+        self,
+        account: str,
+        queue: str,
+        ids: Sequence[str],
+        change: Change,
+        want: Want = Want.ALL,
+        receipts: Sequence[str] | None = None,
+    ) -> Answer[list[Message | None]]:
+        """As `update`, for each id, and each with its receipt where there are any."""
+        return self._store.update(account, queue, ids, change, self.clock(), want, receipts)
+
+    def delete_many(
+        self,
+        account: str,
+        queue: str,
+        ids: Sequence[str],
+        want: Want = Want.ALL,
+        receipts: Sequence[str] | None = None,
+    ) -> Answer[list[Message | None]]:
+        return self._store.delete(account, queue, ids, self.clock(), want, receipts)
 
     # The messages of a queue that match; an empty list where none do, after `wait`.
 
@@ -152,7 +254,7 @@ class QueueService:
             nothing=[],
             consumes=consumes,
             sees_hidden=filters.match_hidden,
-            narrow=filters.marker is not None,
+            narrow=filters.narrow,
         )
         first = look(self.clock())
 
@@ -169,6 +271,19 @@ class QueueService:
     def visible(self, account: str, queue: str, at: float) -> None:
         if self._parked:
             self._waiters.signal((account, queue), at)
+
+    def dead(self, account: str, queue: str, moved: int, dropped: int) -> None:
+        if moved:
+            _log.debug(
+                "messages were delivered too often, and are dead letters now",
+                account=account,
+                queue=queue,
+                messages=moved,
+            )
+        if dropped:
+            _log.warning(
+                "messages were delivered too often, and dropped", account=account, queue=queue, messages=dropped
+            )
 
     def due(self, at: float) -> None:
         self._housekeeper.post(self._plan_sweep, at)

@@ -116,6 +116,11 @@ class Waiters:
         self.queues: dict[Key, _Parked] = {}  # to others, whether any poll is parked
         self._draining = False
 
+    @property
+    def draining(self) -> bool:
+        """Whether nothing waits any more."""
+        return self._draining
+
     def __len__(self) -> int:
         """How many polls are parked."""
         with self._parked_lock:

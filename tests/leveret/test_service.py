@@ -36,10 +36,14 @@ def make_service(loops, now):
     return make
 
 
+def put(service, id, body, **attributes):
+    return service.put("a", "q", service.draft(id, body, **attributes))
+
+
 def test_a_message_has_the_configured_attributes_where_it_names_none(make_service, now):
     service = make_service(default_ttl=30, default_hide=5)
-    service.put("a", "q", "plain", b"")
-    service.put("a", "q", "own", b"", ttl=0, hide=0)
+    put(service, "plain", b"")
+    put(service, "own", b"", ttl=0, hide=0)
     plain, own = service.select("a", "q", ALL)
     assert (plain.ttl(now[0]), plain.hide(now[0])) == (30, 5)
     assert (own.ttl(now[0]), own.hide(now[0])) == (0, 0)
@@ -47,8 +51,8 @@ def test_a_message_has_the_configured_attributes_where_it_names_none(make_servic
 
 def test_one_message_by_its_id(make_service):
     service = make_service()
-    assert service.put("a", "q", "m", b"1") is Put.CREATED
-    assert service.put("a", "q", "m", b"2") is Put.REPLACED
+    assert put(service, "m", b"1") is Put.CREATED
+    assert put(service, "m", b"2") is Put.REPLACED
     assert service.get("a", "q", "m").body == b"2"
     assert service.update("a", "q", "m", Change(hide=9)).visible_at == 1009
     assert service.delete("a", "q", "m").body == b"2"
@@ -58,7 +62,7 @@ def test_one_message_by_its_id(make_service):
 def test_what_matches_without_waiting(make_service):
     service = make_service()
     for name in "xyz":
-        service.put("a", "q", name, b"")
+        put(service, name, b"")
     assert [message.id for message in service.update_matching("a", "q", Filters(limit=1), Change(hide=9))] == ["x"]
     assert [message.id for message in service.delete_matching("a", "q", Filters(limit=1))] == ["y"]
     assert [message.id for message in service.select("a", "q", Filters())] == ["z"]
@@ -98,23 +102,23 @@ def test_what_expired_is_freed_without_being_asked_for(make_service, now):
     store = Swept()
     service = make_service(store)
     for number in range(5000):
-        service.put("a", "q", str(number), b"", ttl=1)
+        put(service, str(number), b"", ttl=1)
     now[0] += 1
-    service.put("a", "q", "later", b"", ttl=1000)
+    put(service, "later", b"", ttl=1000)
     eventually(lambda: store._accounts["a"].queues["q"].records.by_id.keys() == {"later"})
     assert len(store.sweeps) >= 4, "a sweep is bounded, and followed by the next"
 
 
 def test_nothing_is_swept_where_nothing_expires(make_service, loops):
     store = Swept()
-    make_service(store).put("a", "q", "m", b"", ttl=0)
+    put(make_service(store), "m", b"", ttl=0)
     loops.threads[0].call(lambda: None).result()
     assert store.sweeps == []
 
 
 def test_a_sweep_that_fails_is_tried_again(make_service, loops, now):
     store = Swept(later=True)
-    make_service(store).put("a", "q", "m", b"", ttl=1)
+    put(make_service(store), "m", b"", ttl=1)
     now[0] += 1
     eventually(lambda: len(store.asked) == 1)
     loops.threads[0].call(store.asked[0].fail, OSError("the disk is on fire")).result()

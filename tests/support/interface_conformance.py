@@ -20,12 +20,16 @@ class Heard:
     def __init__(self) -> None:
         self.visibles: list[tuple[str, str, float]] = []
         self.dues: list[float] = []
+        self.deaths: list[tuple[str, str, int, int]] = []
 
     def visible(self, account: str, queue: str, at: float) -> None:
         self.visibles.append((account, queue, at))
 
     def due(self, at: float) -> None:
         self.dues.append(at)
+
+    def dead(self, account: str, queue: str, moved: int, dropped: int) -> None:
+        self.deaths.append((account, queue, moved, dropped))
 
 
 class StoreInterfaceConformance:

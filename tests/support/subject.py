@@ -115,6 +115,8 @@ class Silence:
 
     def due(self, at: float) -> None: ...
 
+    def dead(self, account: str, queue: str, moved: int, dropped: int) -> None: ...
+
 
 class StoreSubject:
     """A store as a `Subject`: opened here, closed by whoever made it."""

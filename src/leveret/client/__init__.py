@@ -1,6 +1,55 @@
-"""Queues for Python programs: `connect` opens them, whatever they are kept in."""
+"""Queues for Python programs: `connect` and `connect_async` open them, whatever they are kept in."""
 
-from leveret.client.client import Claim, Client, LeaseEnded, Queue
-from leveret.client.connect import connect
+from leveret.client.aio import AsyncClaim, AsyncClient, AsyncQueue
+from leveret.client.claim import Claim
+from leveret.client.client import Client, Queue
+from leveret.client.connect import connect, connect_async
+from leveret.client.errors import (
+    BadRequest,
+    ClientClosed,
+    Exists,
+    InvalidUrl,
+    LeaseLost,
+    LeveretError,
+    QueueFull,
+    ServerFailed,
+    TooLarge,
+    Unavailable,
+)
+from leveret.client.values import Backoff, Draft, Message, Outcome, Policy, QueueStats, exponential
+from leveret.client.workers import AsyncWorker, Worker, worker
+from leveret.ids import make_id
+from leveret.model import InvalidName
 
-__all__ = ["Claim", "Client", "LeaseEnded", "Queue", "connect"]
+__all__ = [
+    "AsyncClaim",
+    "AsyncClient",
+    "AsyncQueue",
+    "AsyncWorker",
+    "Backoff",
+    "BadRequest",
+    "Claim",
+    "Client",
+    "ClientClosed",
+    "Draft",
+    "Exists",
+    "InvalidName",
+    "InvalidUrl",
+    "LeaseLost",
+    "LeveretError",
+    "Message",
+    "Outcome",
+    "Policy",
+    "Queue",
+    "QueueFull",
+    "QueueStats",
+    "ServerFailed",
+    "TooLarge",
+    "Unavailable",
+    "Worker",
+    "connect",
+    "connect_async",
+    "exponential",
+    "make_id",
+    "worker",
+]

@@ -1,59 +1,84 @@
-"""Accounts, queues and messages as Python programs like to have them. Knows no store and no protocol."""
+"""Accounts, queues and messages for programs that may wait. Drives operations; knows no transport and no protocol."""
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from types import TracebackType
-from typing import Final, Protocol, Self, TypeVar
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol, Self, TypeVar
 
-from leveret.model import MAX_SECONDS, Change, Filters, Message, Page, check_name
-from leveret.service import QueueService
-from scalestack.event.pending import Answer
+from leveret.client.calls import Call, Found, Operation, Pause, Reply, Retry, Stream
+from leveret.client.claim import Claim
+from leveret.client.errors import ClientClosed, Unavailable
+from leveret.client.keeper import LeaseKeeper
+from leveret.client.lease import Lease
+from leveret.client.operations import QueueCalls, ServiceCalls, later
+from leveret.client.values import Backoff, Draft, Message, Outcome, Policy, QueueStats
 
 T = TypeVar("T")
 
-_FIRST: Final = Filters(limit=1)
+ENDLESS_WAIT = 20  # seconds that one request waits, of what waits without an end
 
 
-class Backend(Protocol):
-    """Where a queue service runs, and how to reach it from a thread that may wait."""
+class Transport(Protocol):
+    """How a service is reached, from any thread."""
 
-    def ask(self, call: Callable[[QueueService], Answer[T]]) -> T:
-        """The answer of the call; raises what it raises."""
+    def send(self, call: Call) -> Reply:
+        """The answer, whatever its status; `Unsent` or `Unanswered` where there is none.
+
+        After `close`, and where that comes while it waits, it is a `ClientClosed`.
+        """
 
     def close(self) -> None:
-        """End; harmless when called again."""
+        """End, also what waits in other threads; harmless when called again."""
 
 
 class Client:
     """A queue service. Every call may be made from any thread, and blocks until it is done.
 
-    A context manager: it is closed with the block.
+    A context manager: it is closed with the block. What fails is a `LeveretError`, of a class of its own where a
+    caller may do something about it.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(
+        self, transport: Transport, retry: Retry | None = None, sleep: Callable[[float], object] | None = None
+    ) -> None:
+        """`sleep` takes the place of waiting between attempts, which `close` interrupts."""
+        self._transport = transport
+        self._closed = threading.Event()
+        self.sleep = sleep or self._closed.wait
+        self.retry = retry or Retry()
+        self._calls = ServiceCalls(self.retry)
+        self.keeper = LeaseKeeper()  # for claims
 
     def queue(self, account: str, name: str) -> Queue:
-        """A queue, which is there with its first message; `InvalidName` for a name that can't be."""
-        check_name("account", account)
-        check_name("queue", name)
-        return Queue(self._backend, account, name)
+        """A queue, which is there with its first message; `InvalidName` for a name that can't be. Asks nothing."""
+        return Queue(self, account, name)
 
-    def accounts(self) -> list[str]:
+    def accounts(self) -> Iterator[str]:
         """The names of all accounts that have queues, in the order in which they came."""
-        return self._backend.ask(lambda service: service.list_accounts(Page()))
+        return self.stream(self._calls.accounts())
 
-    def queues(self, account: str) -> list[str]:
+    def queues(self, account: str) -> Iterator[str]:
         """The names of the account's queues that have messages, in the order in which they came."""
-        return self._backend.ask(lambda service: service.list_queues(check_name("account", account), Page()))
+        return self.stream(self._calls.queues(account))
+
+    def queue_stats(self, account: str, names: Iterable[str] | None = None) -> list[QueueStats]:
+        """The account's queues in numbers, all or those with these names; without those that have no messages."""
+        return self.perform(self._calls.queue_stats(account, names))
+
+    def versions(self) -> list[str]:
+        """The versions of the API that the service knows."""
+        return self.perform(self._calls.versions())
+
+    def delete_account(self, account: str) -> bool:
+        """Delete all of its queues with all messages; False where it has none."""
+        return self.perform(self._calls.delete_account(account))
 
     def close(self) -> None:
-        """Let go of everything; harmless when called again."""
-        self._backend.close()
+        """Let go of everything; harmless when called again. What waits in other threads is a `ClientClosed` there."""
+        self._closed.set()
+        self._transport.close()
+        self.keeper.close()
 
     def __enter__(self) -> Self:
         return self
@@ -61,135 +86,220 @@ class Client:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    # For queues and claims.
+
+    def perform(self, operation: Operation[T]) -> T:
+        """Do it, and answer its value."""
+        try:
+            step = next(operation)
+            while True:
+                try:
+                    reply = self._take(step)
+                except Exception as error:
+                    step = operation.throw(error)
+                else:
+                    step = operation.send(reply)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+
+    def stream(self, operation: Stream[T]) -> Iterator[T]:
+        """Do it while somebody asks for more."""
+        try:
+            step = next(operation)
+            while True:
+                if isinstance(step, Found):
+                    yield from step.items
+                    step = next(operation)
+                    continue
+                try:
+                    reply = self._take(step)
+                except Exception as error:
+                    step = operation.throw(error)
+                else:
+                    step = operation.send(reply)
+        except StopIteration:
+            return
+
+    def _take(self, step: Call | Pause) -> Reply | None:
+        if isinstance(step, Call):
+            return self._transport.send(step)
+        self.sleep(step.seconds)
+        if self._closed.is_set():
+            raise ClientClosed.now()
+        return None
+
 
 class Queue:
-    """One queue of one account. Seconds are whole; a message is bytes, and text is given as UTF-8."""
+    """One queue of one account. Seconds are whole; a body is bytes, and text is given as UTF-8."""
 
-    def __init__(self, backend: Backend, account: str, name: str) -> None:
-        self.ask = backend.ask
+    def __init__(self, client: Client, account: str, name: str) -> None:
+        self.client = client
         self.account = account
         self.name = name
+        self._calls = QueueCalls(account, name, client.retry)
 
-    def put(self, body: bytes | str, id: str | None = None, ttl: int | None = None, hide: int | None = None) -> str:
+    def __repr__(self) -> str:
+        return f"Queue({self.account!r}, {self.name!r})"
+
+    # Putting.
+
+    def put(
+        self,
+        body: bytes | str,
+        id: str | None = None,
+        *,
+        ttl: int | None = None,
+        hide: int | None = None,
+        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        only_new: bool = False,
+    ) -> str:
         """Store a message at the end of the queue; answers its id.
 
-        With the id of a message that is there, it takes that one's place. `ttl` is the seconds that it lives (0: for
-        ever), `hide` the seconds until it is visible; None is the default of the service.
+        With the id of a message that is there, it takes that one's place; with `only_new` that is an `Exists`, and
+        nothing changes. `ttl` is the seconds that it lives (0: for ever), `hide` the seconds until it is visible; None
+        is the default of the queue or the service. `headers` and `content_type` are kept beside it. `QueueFull` where
+        the queue's policy allows no more, `TooLarge` where the service does not.
         """
-        given = check_name("message", make_id() if id is None else id)
-        if not isinstance(body, bytes | bytearray | memoryview | str):
-            raise TypeError(f"a body is bytes, or text that is stored as UTF-8, and not {type(body).__name__}")
-        data = body.encode() if isinstance(body, str) else bytes(body)
-        _check_seconds(ttl=ttl, hide=hide)
-        self.ask(lambda service: service.put(self.account, self.name, given, data, ttl, hide))
-        return given
+        return self.client.perform(self._calls.put(Draft(body, id, ttl, hide, content_type, headers), only_new))
+
+    def put_many(self, messages: Iterable[bytes | str | Draft]) -> list[str]:
+        """Store any number of messages, in order; answers their ids.
+
+        In requests of up to 1,000 messages and 4 MiB: where one fails, all before it are stored, and nothing of it is.
+        """
+        return self.client.perform(self._calls.put_many(messages))
+
+    # Reading, which changes nothing.
 
     def get(self, id: str) -> Message | None:
         """The message with this id, hidden or not; None where there is none."""
-        return self.ask(lambda service: service.get(self.account, self.name, id))
+        return self.client.perform(self._calls.get(id))
 
-    def messages(self, limit: int | None = None, hidden: bool = False) -> list[Message]:
-        """The first of the messages, in order; those that are hidden only where asked."""
-        filters = Filters(limit=limit, match_hidden=hidden)
-        return self.ask(lambda service: service.select(self.account, self.name, filters))
+    def get_many(self, ids: Iterable[str]) -> list[Message | None]:
+        """The messages with these ids, in their order, as `get` answers each."""
+        return self.client.perform(self._calls.get_many(ids))
 
-    def claim(self, seconds: int = 60, wait: int = 0) -> Claim | None:
+    def messages(
+        self, limit: int | None = None, *, after: str | None = None, hidden: bool = False, newest_first: bool = False
+    ) -> Iterator[Message]:
+        """The messages that are there now, in order, or the other way round; at most `limit`.
+
+        `after` is the marker of a message: only those that come after it, also where it is gone. Those that are hidden
+        come only where asked. They are fetched up to 1,000 at a time, as they are asked for.
+        """
+        return self.client.stream(self._calls.messages(limit, after, hidden, newest_first))
+
+    def follow(self, after: str | None = None, *, hidden: bool = True) -> Iterator[Message]:
+        """The messages that are there and all that come, in order, without an end; nothing is taken.
+
+        `after` is the marker of the last message that is not wanted again. With `hidden` those that a worker has
+        claimed come too, so that none is missed. Once the service has answered, this goes on when it can't be reached
+        any more, and asks again for as long as it takes; before that, it is an `Unavailable`.
+        """
+        return self.client.stream(self._calls.follow(after, hidden))
+
+    # Taking.
+
+    def claim(self, seconds: int = 60, *, wait: int = 0, backoff: Backoff = 0, keep: bool = True) -> Claim | None:
         """Take the first message, and hide it from all others for so many seconds; None where there is none.
 
-        `wait` is how many seconds to wait for one. The claim is a context manager: left normally, the message is
-        deleted; left by an exception, it is released at once.
+        `wait` is how many seconds to wait for one. The claim is a context manager, which deletes the message or
+        releases it: then after `backoff` seconds, or what such a function of the message says. With `keep`
+        the lease is extended while its block runs. Where the answer is lost (`Unavailable`), a message may have been
+        taken; it is there again when its lease has ended.
         """
-        _check_seconds(seconds=seconds, wait=wait)
-        change = Change(hide=seconds)
-        claimed = self.ask(lambda service: service.update_matching(self.account, self.name, _FIRST, change, wait))
-        return Claim(self, claimed[0]) if claimed else None
+        claims = self.claim_many(1, seconds, wait=wait, backoff=backoff, keep=keep)
+        return claims[0] if claims else None
+
+    def claim_many(
+        self, limit: int, seconds: int = 60, *, wait: int = 0, backoff: Backoff = 0, keep: bool = True
+    ) -> list[Claim]:
+        """As `claim`, for the first messages, at most `limit` and 1,000; waits for one, not for all."""
+        found = self.client.perform(self._calls.claim(limit, seconds, wait))
+        return [Claim(self.client, Lease(self._calls, message, seconds, backoff, keep)) for message in found]
+
+    def claims(self, seconds: int = 60, *, backoff: Backoff = 0, keep: bool = True) -> Iterator[Claim]:
+        """One claim after the other, without an end: waits for each next.
+
+        It goes on when the service can't be reached any more, as `follow` does.
+        """
+        reached = False
+        failed = 0
+        while True:
+            try:
+                claim = self.claim(seconds, wait=ENDLESS_WAIT, backoff=backoff, keep=keep)
+            except Unavailable:
+                if not reached:
+                    raise
+                self.client.perform(_rest(later(self.client.retry, failed)))
+                failed += 1
+                continue
+            reached, failed = True, 0
+            if claim is not None:
+                yield claim
 
     def pop(self, wait: int = 0) -> Message | None:
-        """Take the first message and delete it; None where there is none, after `wait` seconds."""
-        _check_seconds(wait=wait)
-        taken = self.ask(lambda service: service.delete_matching(self.account, self.name, _FIRST, wait))
-        return taken[0] if taken else None
+        """Take the first message and delete it; None where there is none, after `wait` seconds.
 
-    def change(self, id: str, ttl: int | None = None, hide: int | None = None) -> Message | None:
-        """Give a message new attributes, from now on; None where it isn't there."""
-        _check_seconds(ttl=ttl, hide=hide)
-        return self.ask(lambda service: service.update(self.account, self.name, id, Change(ttl, hide)))
+        Where the answer is lost (`Unavailable`), a message may be lost with it; a claim loses none.
+        """
+        popped = self.pop_many(1, wait)
+        return popped[0] if popped else None
 
-    def delete(self, id: str) -> bool:
-        """Delete a message; False where it isn't there."""
-        return self.ask(lambda service: service.delete(self.account, self.name, id)) is not None
+    def pop_many(self, limit: int, wait: int = 0) -> list[Message]:
+        """As `pop`, for the first messages, at most `limit` and 1,000; waits for one, not for all."""
+        return self.client.perform(self._calls.pop(limit, wait))
 
+    # By id.
 
-class LeaseEnded(Exception):
-    """The lease of a claim has ended: another worker may have the message, and it was left alone."""
+    def delete(self, id: str, receipt: str | None = None) -> bool:
+        """Delete a message; False where it isn't there, `LeaseLost` where the receipt is not good any more."""
+        return self.client.perform(self._calls.delete(id, receipt))
 
+    def delete_many(self, ids: Iterable[str], receipts: Iterable[str] | None = None) -> list[Outcome]:
+        """Delete messages, each with its receipt where there are receipts; says for each id what became of it."""
+        return self.client.perform(self._calls.delete_many(ids, receipts))
 
-class Claim:
-    """A message that is this worker's until the lease ends. What is done after that is a `LeaseEnded`."""
+    def change(
+        self, id: str, *, ttl: int | None = None, hide: int | None = None, receipt: str | None = None
+    ) -> Message | None:
+        """Give a message a new ttl or hide, in seconds from now; None where it isn't there.
 
-    def __init__(self, queue: Queue, message: Message) -> None:
-        self.queue = queue
-        self.message = message
-        self._until = message.visible_at
+        To hide it without a receipt begins a new lease, and ends the one that it had.
+        """
+        return self.client.perform(self._calls.change(id, ttl, hide, receipt))
 
-    def __repr__(self) -> str:
-        return f"Claim({self.id!r}, {len(self.body)} bytes, of {self.queue.account}/{self.queue.name})"
+    def extend(self, id: str, seconds: int, receipt: str) -> Message | None:
+        """Make a lease last so many seconds from now; None where the message isn't there, `LeaseLost` where the
+        receipt is not good any more."""
+        return self.client.perform(self._calls.change(id, None, seconds, receipt))
 
-    @property
-    def id(self) -> str:
-        return self.message.id
+    # The queue itself.
 
-    @property
-    def body(self) -> bytes:
-        return self.message.body
+    def purge(self) -> bool:
+        """Delete all messages, hidden ones too; False where there are none."""
+        return self.client.perform(self._calls.purge())
 
-    def delete(self) -> None:
-        """The work is done."""
-        self._while_held(lambda service: service.delete(self.queue.account, self.queue.name, self.id))
+    def stats(self) -> QueueStats | None:
+        """The queue in numbers; None where it has no messages."""
+        found = self.client.queue_stats(self.account, [self.name])
+        return found[0] if found else None
 
-    def release(self, seconds: int = 0) -> None:
-        """Give it back, for others to take in so many seconds."""
-        self._hide(seconds)
+    def policy(self) -> Policy:
+        """The rules that are set."""
+        return self.client.perform(self._calls.policy({}))
 
-    def extend(self, seconds: int) -> None:
-        """Keep it for so many seconds more, from now on."""
-        self._hide(seconds)
+    def set_policy(self, **members: int | str | None) -> Policy:
+        """Set rules, by the names that `Policy` has; None removes one, and what isn't named stays. Answers all that
+        are in force then; `BadRequest` for what can't be."""
+        return self.client.perform(self._calls.policy(members))
 
-    def _hide(self, seconds: int) -> None:
-        _check_seconds(seconds=seconds)
-        change = Change(hide=seconds)
-        changed = self._while_held(lambda service: service.update(self.queue.account, self.queue.name, self.id, change))
-        self._until = 0.0 if changed is None else changed.visible_at
-
-    def _while_held(self, call: Callable[[QueueService], Answer[Message | None]]) -> Message | None:
-        """Do it, where the lease has not ended: by the clock that ends it, nobody else has the message then."""
-
-        def check(service: QueueService) -> Answer[Message | None]:
-            if service.clock() >= self._until:
-                raise LeaseEnded(f"the lease of '{self.id}' has ended; claim for longer, or extend it in time")
-            return call(service)
-
-        return self.queue.ask(check)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.delete()
-        else:
-            with suppress(LeaseEnded):  # the error within the block is what matters
-                self.release()
+    def remove_policy(self) -> None:
+        """Remove all rules."""
+        self.client.perform(self._calls.policy(None))
 
 
-def _check_seconds(**given: int | None) -> None:
-    for name, seconds in given.items():
-        if seconds is not None and (type(seconds) is not int or not 0 <= seconds <= MAX_SECONDS):
-            raise ValueError(f"{name} is {seconds!r}; whole seconds from 0 to {MAX_SECONDS} are expected")
-
-
-def make_id() -> str:
-    """An id that nobody else makes; later ones sort after earlier ones, to the millisecond."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"
+def _rest(pause: Pause) -> Operation[None]:
+    yield pause

@@ -1,108 +1,92 @@
-"""From a URL to a client: `sqlite:///jobs.db` or `memory://`, in this process and without a server."""
+"""From a URL to a client: a server's address, or a store that is opened in this process, without a server."""
+
+# ruff: noqa: PLC0415 - what reaches a service is loaded by who uses it: a server needs no HTTP client, and a client of
+# a server no store.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future, wait
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
+from leveret.client.aio import AsyncClient
+from leveret.client.calls import Retry
 from leveret.client.client import Client
-from leveret.service import QueueConfig, QueueService
-from leveret.store.base import Store, StoreFailed
-from leveret.store.memory import MemoryStore
-from leveret.store.sqlite import Durability, InvalidUrl, SqliteStore, path_of
-from scalestack.clock import steady_clock
-from scalestack.event.loops import LoopThread
-from scalestack.event.makers import loop_maker
-from scalestack.event.pending import Answer, Pending
+from leveret.client.errors import InvalidUrl, Unavailable
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from leveret.store.base import Store
+
+DEFAULT_URL = "http://127.0.0.1:8080"  # where `leveret serve` listens
+
+_KNOWN = (
+    "http://host:port, https://host:port, unix:///path/to.sock, sqlite:///relative.db, sqlite:////absolute.db and "
+    "memory:// are known"
+)
 
 
-def connect(url: str, durability: str = "full") -> Client:
-    """Open the queues at `url`, in this process: `sqlite:///relative.db`, `sqlite:////absolute.db` or `memory://`.
+def connect(url: str = DEFAULT_URL, *, timeout: float = 30.0, retries: int = 3, durability: str = "full") -> Client:
+    """A client of the service at `url`: `http://host:port`, `https://host:port`, `unix:///path/to.sock`; or of the
+    queues in a file, `sqlite:///relative.db` or `sqlite:////absolute.db`, or in memory, `memory://`, which are
+    then this client's alone.
 
-    `durability` is full, normal or off, as in the server's settings. Raises `InvalidUrl` for another URL, and
-    `leveret.store.base.Unusable` for a file that can't be opened, such as one that a server has open.
+    `timeout` is the seconds in which a server has to be reached, and then to answer, beside what a call waits for a
+    message. `retries` is how often a call is repeated that may be. `durability` of a file is full, normal or off, as
+    in the server's settings. `InvalidUrl` for another URL, and `Unavailable` for a file that can't be opened, such as
+    one that a server has open; a server is asked nothing yet.
     """
+    retry = _checked(timeout, retries)
+    if _is_local(url):
+        from leveret.client.local import LocalTransport
+
+        return Client(LocalTransport(_store(url, durability)), retry)
+    from leveret.client.http import HttpTransport
+
+    return Client(HttpTransport(_remote(url), timeout), retry)
+
+
+def connect_async(
+    url: str = DEFAULT_URL, *, timeout: float = 30.0, retries: int = 3, durability: str = "full"
+) -> AsyncClient:
+    """As `connect`, for asyncio. It is to be used in one event loop, and closed there: `async with` does that."""
+    retry = _checked(timeout, retries)
+    if _is_local(url):
+        from leveret.client.local import AsyncLocalTransport
+
+        return AsyncClient(AsyncLocalTransport(_store(url, durability)), retry)
+    from leveret.client.http import AsyncHttpTransport
+
+    return AsyncClient(AsyncHttpTransport(_remote(url), timeout), retry)
+
+
+def _checked(timeout: float, retries: int) -> Retry:
+    if not timeout > 0:
+        raise ValueError(f"timeout is {timeout!r}; more than 0 seconds are expected")
+    if retries < 0:
+        raise ValueError(f"retries is {retries!r}; 0 or more are expected")
+    return Retry(retries)
+
+
+def _is_local(url: str) -> bool:
+    return url == "memory://" or url.startswith("sqlite://")
+
+
+def _remote(url: str) -> str:
+    if not url.startswith(("http://", "https://", "unix://")):
+        raise InvalidUrl(f"'{url}' can't be connected to; {_KNOWN}")
+    return url
+
+
+def _store(url: str, durability: str) -> Store:
+    from leveret.store.base import Unusable
+    from leveret.store.memory import MemoryStore
+    from leveret.store.sqlite import Durability, SqliteStore, path_of
+    from leveret.store.sqlite import InvalidUrl as NoFile
+
     if url == "memory://":
-        return Client(InProcess(MemoryStore()))
-    if url.startswith("sqlite://"):
+        return MemoryStore()
+    try:
         # A small program is not to take room from the disk that it may never need.
-        return Client(InProcess(SqliteStore(path_of(url), Durability(durability), reserve=0)))
-    raise InvalidUrl(
-        f"'{url}' can't be connected to; known are sqlite:///relative.db, sqlite:////absolute.db, memory://"
-    )
-
-
-class InProcess:
-    """A queue service in this process, with a loop of its own, over a store that nobody else has."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._loop = LoopThread("leveret", loop_maker("auto"))
-        self._asking_lock = threading.Lock()  # guards the two that follow
-        self._closed = False
-        self._asking: set[Future[Any]] = set()  # what is under way
-        self._loop.start()
-        self._service = QueueService(store, steady_clock(), QueueConfig(), self._loop)
-        try:
-            self._service.start()
-        except BaseException:
-            self._loop.stop()
-            raise
-
-    def ask(self, call: Callable[[QueueService], Answer[T]]) -> T:
-        """The answer of the call, from any thread but the loop's own."""
-        answered: Future[T] = Future()
-        under_way: list[Pending[T]] = []
-
-        def tell(value: T | None, error: BaseException | None) -> None:
-            if error is not None:
-                answered.set_exception(error)
-            else:
-                answered.set_result(cast("T", value))
-
-        def run() -> None:
-            try:
-                answer = call(self._service)
-            except Exception as error:
-                answered.set_exception(error)
-                return
-            if isinstance(answer, Pending):
-                under_way.append(answer)
-                answer.listen(tell)
-            else:
-                answered.set_result(answer)
-
-        def give_up() -> None:
-            """Who asked was interrupted: a poll takes nothing any more."""
-            if any(answer.cancel() for answer in under_way):
-                answered.set_exception(StoreFailed("interrupted"))
-
-        with self._asking_lock:
-            if self._closed:
-                raise StoreFailed("the client is closed")
-            self._asking.add(answered)
-        answered.add_done_callback(self._forget)
-        self._loop.post(run)
-        try:
-            return answered.result()
-        except BaseException:
-            if not answered.done():
-                self._loop.post(give_up)
-            raise
-
-    def _forget(self, answered: Future[Any]) -> None:
-        with self._asking_lock:
-            self._asking.discard(answered)
-
-    def close(self) -> None:
-        with self._asking_lock:
-            self._closed = True
-            asking = list(self._asking)
-        self._service.drain()
-        wait(asking)
-        self._store.close()
-        self._loop.stop()
+        return SqliteStore(path_of(url), Durability(durability), reserve=0)
+    except NoFile as error:
+        raise InvalidUrl(f"'{url}' can't be connected to: {error}; {_KNOWN}") from error
+    except Unusable as error:
+        raise Unavailable("store-unusable", None, str(error)) from error

@@ -9,19 +9,30 @@ from enum import Enum
 from typing import Any, Final
 
 from leveret import __version__
-from leveret.frontend.parameters import MAX_LIMIT, Accepted
-from leveret.model import MAX_NAME, MAX_SECONDS
+from leveret.frontend.parameters import Accepted
+from leveret.frontend.schemas import NAME, PARAMETERS, RECEIPTS, SCHEMAS, TEXT, Schema, array, reference
 from scalestack.http.router import Route
+
+_JSON: Final = "application/json"
+_BYTES: Final = "application/octet-stream"
 
 
 class Shape(Enum):
-    """What the answers of an operation hold."""
+    """What the answers of an operation hold, and what it takes."""
 
     VERSIONS = "versions"
     NAMES = "names"
     MESSAGES = "messages"
     MESSAGE = "message"
-    NOTHING = "nothing"
+    PUT = "put"
+    # Of v1.1
+    NAMES_11 = "names of v1.1"
+    QUEUES = "queues"
+    MESSAGES_11 = "messages of v1.1"
+    MESSAGE_11 = "message of v1.1"
+    PUT_11 = "put of v1.1"
+    IDS = "ids"
+    POLICY = "policy"
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,6 @@ class Operation:
     summary: str
     shape: Shape
     accepted: Accepted | None = None  # None: no parameters
-    creates: bool = False  # takes a body, and answers 201 where it is new
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
@@ -51,14 +61,13 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": _SCHEMAS},
+        "components": {"schemas": SCHEMAS},
     }
 
 
 def _item(path: str) -> dict[str, Any]:
     names = re.findall(r"\{(\w+)\}", path)
-    schema = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
-    parameters = [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
+    parameters = [{"name": name, "in": "path", "required": True, "schema": NAME} for name in names]
     return {"parameters": parameters} if parameters else {}
 
 
@@ -66,15 +75,22 @@ def _operation(route: Route, about: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": _identifier(route),
         "summary": about.summary,
-        "responses": _responses(route, about),
+        "responses": dict(sorted(_responses(route, about).items())),
     }
+    parameters: list[dict[str, Any]] = []
     if about.accepted is not None:
-        described["parameters"] = [_parameter(name, about.accepted) for name in sorted(about.accepted.names)]
-    if about.creates:
-        described["requestBody"] = {
-            "description": "The message's body, kept byte for byte whatever its content type.",
-            "content": {"*/*": {}},
-        }
+        parameters += [_parameter(name, about.accepted) for name in sorted(about.accepted.names)]
+    if about.shape is Shape.PUT_11:
+        text = "`*`: only where there is no message with this id."
+        parameters.append(_header("If-None-Match", text, {"type": "string", "enum": ["*"]}))
+    if about.shape is Shape.MESSAGES_11 and route.method == "GET":
+        text = "The id of the last event that was seen: what came after it is streamed."
+        parameters.append(_header("Last-Event-ID", text, PARAMETERS["after"][1]))
+    if parameters:
+        described["parameters"] = parameters
+    body = _BODIES.get(about.shape)
+    if body is not None:
+        described["requestBody"] = body
     return described
 
 
@@ -85,110 +101,113 @@ def _identifier(route: Route) -> str:
 
 def _parameter(name: str, accepted: Accepted) -> dict[str, Any]:
     if name == "detail":
-        schema = {
+        schema: Schema = {
             "type": "string",
             "enum": [detail.value for detail in accepted.details],
             "default": accepted.default.value,
         }
         text = "How much of each object is answered."
+    elif name == "receipt" and name in accepted.repeated:
+        text, schema = RECEIPTS
     else:
-        text, schema = _PARAMETERS[name]
+        text, schema = PARAMETERS[name]
     return {"name": name, "in": "query", "description": text, "schema": schema}
 
 
-def _seconds(low: int = 0) -> dict[str, Any]:
-    return {"type": "integer", "minimum": low, "maximum": MAX_SECONDS}
+def _header(name: str, text: str, schema: Schema) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": text, "schema": schema}
 
 
-_PARAMETERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "limit": ("At most so many objects.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
-    "marker": ("Only objects after this id; from the beginning where it is not there.", {"type": "string"}),
-    "match_hidden": ("Whether hidden messages match.", {"type": "boolean", "default": False}),
-    "wait": ("Seconds to wait where nothing matches now.", {**_seconds(), "default": 0}),
-    "ttl": ("Seconds from now until the message expires; 0 for never.", _seconds()),
-    "hide": ("Seconds from now for which the message is hidden; 0 for visible.", _seconds()),
+_ANY_BODY: Final = {
+    "description": "The message's body, kept byte for byte whatever its content type.",
+    "content": {"*/*": {}},
+}
+_BODIES: Final[dict[Shape, dict[str, Any]]] = {
+    Shape.PUT: _ANY_BODY,
+    Shape.PUT_11: {
+        **_ANY_BODY,
+        "description": "The message's body, kept byte for byte, and its content type. "
+        "Headers that begin with `Leveret-Header-` are kept as the message's.",
+    },
+    Shape.IDS: {
+        "description": "The messages; as `application/x-ndjson`, one on each line. All are stored, or none.",
+        "required": True,
+        "content": {
+            _JSON: {"schema": reference("NewMessages")},
+            "application/x-ndjson": {"schema": TEXT},
+        },
+    },
+    Shape.POLICY: {"required": True, "content": {_JSON: {"schema": reference("PolicyChange")}}},
 }
 
 
 def _responses(route: Route, about: Operation) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if about.creates:
+    shape = about.shape
+    if about.accepted is not None:
+        found["400"] = _problem("A name, a parameter or the body is wrong.")
+    found["414"] = _problem("The request target is too long.")
+    found["431"] = _problem("The headers are too large.")
+    if shape in {Shape.PUT, Shape.PUT_11}:
         found["201"] = {"description": "The message is new."}
         found["204"] = {"description": "The message took the place of the one that had its id."}
-        found["413"] = _problem("The body is too large.")
+    elif shape is Shape.IDS:
+        found["200"] = _listed("The ids; all of them were there, and their messages are replaced.", TEXT)
+        found["201"] = _listed("The ids; one message at least is new.", TEXT)
     else:
-        content = _content(about)
-        if content:
-            found["200"] = {"description": "What matches.", "content": content}
-        if about.accepted is not None:
+        found["200"] = {"description": "What matches.", "content": _content(route, shape)}
+        if shape not in {Shape.VERSIONS, Shape.POLICY}:
             found["204"] = {"description": "Something matches, and detail is none."}
             found["404"] = _problem("Nothing matches.")
-    if about.accepted is not None:
-        found["400"] = _problem("A name or a parameter is wrong.")
-    return dict(sorted(found.items()))
+    if shape in {Shape.PUT, Shape.PUT_11, Shape.IDS}:
+        found["409"] = _problem("The queue is full, by its policy.")
+        found["413"] = _problem("The body is too large.")
+        found["507"] = _problem("The disk is full.")
+    if shape is Shape.POLICY:
+        found["413"] = _problem("The body is too large.")
+        found["507"] = _problem("The disk is full.")
+    if shape is Shape.PUT_11:
+        found["412"] = _problem("There is a message with this id already.")
+    if shape is Shape.MESSAGE_11 and route.method != "GET":
+        found["409"] = _problem("The lease of the receipt has ended, or the message is another's.")
+    if shape in _LINKED and route.method == "GET":
+        text = "Leads to the next page, with `rel=next`, where more may follow."
+        found["200"]["headers"] = {"Link": {"description": text, "schema": TEXT}}
+    return found
+
+
+_LINKED: Final = frozenset({Shape.NAMES_11, Shape.QUEUES, Shape.MESSAGES_11})
 
 
 def _problem(text: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": text, "content": {"application/problem+json": {"schema": schema}}}
+    return {"description": text, "content": {"application/problem+json": {"schema": reference("Problem")}}}
 
 
-def _content(about: Operation) -> dict[str, Any]:
-    name = {"type": "string"}
-    message = {"$ref": "#/components/schemas/Message"}
-    body = {"$ref": "#/components/schemas/Body"}
-    if about.shape is Shape.VERSIONS:
-        return {"application/json": {"schema": {"type": "array", "items": name}}}
-    if about.shape is Shape.NAMES:
-        item = {"anyOf": [name, {"$ref": "#/components/schemas/Name"}]}
-        return {"application/json": {"schema": {"type": "array", "items": item}}}
-    if about.shape is Shape.MESSAGES:
-        item = {"anyOf": [message, body]}
-        return {"application/json": {"schema": {"type": "array", "items": item}}}
-    # The id and the body of one message are sent as they are.
-    return {"application/json": {"schema": message}, "application/octet-stream": {}}
+def _listed(text: str, item: Schema) -> dict[str, Any]:
+    return {"description": text, "content": {_JSON: {"schema": array(item)}}}
 
 
-_SCHEMAS: Final[dict[str, Any]] = {
-    "Name": {
-        "type": "object",
-        "properties": {"id": {"type": "string"}},
-        "required": ["id"],
-        "additionalProperties": False,
-    },
-    "Body": {
-        "description": "A string where the body is valid UTF-8, else its base64.",
-        "anyOf": [
-            {"type": "string"},
-            {
-                "type": "object",
-                "properties": {"base64": {"type": "string", "contentEncoding": "base64"}},
-                "required": ["base64"],
-                "additionalProperties": False,
-            },
-        ],
-    },
-    "Message": {
-        "type": "object",
-        "properties": {
-            "id": {"type": "string"},
-            "ttl": {**_seconds(), "description": "Seconds that remain, rounded up; 0 for ever."},
-            "hide": {**_seconds(), "description": "Seconds until it is visible, rounded up; 0 where it is."},
-            "body": {"$ref": "#/components/schemas/Body"},
-        },
-        "required": ["id", "ttl", "hide"],
-        "additionalProperties": False,
-    },
-    "Problem": {
-        "description": "An error (RFC 9457).",
-        "type": "object",
-        "properties": {
-            "type": {"type": "string"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "code": {"type": "string", "description": "For a program to test."},
-            "detail": {"type": "string", "description": "For a person to act on."},
-        },
-        "required": ["type", "title", "status", "code", "detail"],
-    },
+def _content(route: Route, shape: Shape) -> dict[str, Any]:
+    if shape is Shape.POLICY:
+        return {_JSON: {"schema": reference("Policy")}}
+    if shape in _ITEMS:
+        items = _ITEMS[shape]
+        content: dict[str, Any] = {_JSON: {"schema": array(items[0] if len(items) == 1 else {"anyOf": list(items)})}}
+        if shape is Shape.MESSAGES_11 and route.method == "GET":
+            content["text/event-stream"] = {"schema": TEXT}
+        return content
+    # The id and the body of one message are sent as they are; in v1.1 the body has its own content type.
+    message = reference("Message11" if shape is Shape.MESSAGE_11 else "Message")
+    raw = "*/*" if shape is Shape.MESSAGE_11 and route.method != "PUT" else _BYTES
+    return {_JSON: {"schema": message}, raw: {}}
+
+
+# What the arrays of an answer may hold.
+_ITEMS: Final[dict[Shape, tuple[Schema, ...]]] = {
+    Shape.VERSIONS: (TEXT,),
+    Shape.NAMES: (TEXT, reference("Name")),
+    Shape.NAMES_11: (TEXT, reference("Name")),
+    Shape.QUEUES: (TEXT, reference("Queue")),
+    Shape.MESSAGES: (reference("Message"), reference("Body")),
+    Shape.MESSAGES_11: (reference("Message11"), reference("Outcome"), reference("Body")),
 }

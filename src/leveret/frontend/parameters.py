@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import Final
 
-from leveret.model import MAX_SECONDS, Change, Filters, Page, Want
+from leveret.model import MAX_SECONDS, Change, Filters, InvalidName, Page, Want, check_name, place_of
 from scalestack.http.message import parse_query
 from scalestack.http.problem import HttpError
 
@@ -30,6 +30,7 @@ class Accepted:
     names: frozenset[str]
     details: tuple[Detail, ...]
     default: Detail
+    repeated: frozenset[str] = frozenset()  # those of the names that may be given more than once
 
 
 _NAMES: Final = (Detail.NONE, Detail.ID, Detail.ALL)
@@ -49,7 +50,21 @@ DELETE_MESSAGE: Final = Accepted(frozenset({"detail"}), _MESSAGES, Detail.NONE)
 UPDATE_MESSAGE: Final = Accepted(_ATTRIBUTES | {"detail"}, _MESSAGES, Detail.NONE)
 PUT_MESSAGE: Final = Accepted(_ATTRIBUTES, (), Detail.NONE)
 
+# What v1.1 adds.
+_BY_ID: Final = frozenset({"id"})
+_MANY: Final = _FILTERS | {"after", "order", "id"}
+
+LIST_QUEUES: Final = Accepted(_PAGE | _BY_ID, _NAMES, Detail.ID, repeated=_BY_ID)
+READ_MANY: Final = Accepted(_MANY, _MESSAGES, Detail.ALL, repeated=_BY_ID)
+DELETE_MANY: Final = Accepted(_MANY | {"receipt"}, _MESSAGES, Detail.NONE, repeated=_BY_ID | {"receipt"})
+UPDATE_MANY: Final = Accepted(_MANY | _ATTRIBUTES | {"receipt"}, _MESSAGES, Detail.NONE, repeated=_BY_ID | {"receipt"})
+FOLLOW: Final = Accepted(frozenset({"after", "match_hidden", "detail"}), _MESSAGES[1:], Detail.ALL)
+DELETE_ONE: Final = Accepted(frozenset({"detail", "receipt"}), _MESSAGES, Detail.NONE)
+UPDATE_ONE: Final = Accepted(_ATTRIBUTES | {"detail", "receipt"}, _MESSAGES, Detail.NONE)
+
 MAX_LIMIT: Final = 2**63 - 1
+MAX_MANY: Final = 1000  # ids in a request, and messages that are put by one
+MAX_BODIES: Final = 8 << 20  # bytes of bodies in one answer of v1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,14 @@ class Parameters:
     wait: int  # seconds
     detail: Detail
     want: Want  # what the detail takes of the messages
+    match_hidden_given: bool = False
+    ids: tuple[str, ...] = ()
+    receipts: tuple[str, ...] = field(default=())
+
+    @property
+    def receipt(self) -> str | None:
+        """The receipt for one message."""
+        return self.receipts[0] if self.receipts else None
 
 
 _WANTS: Final = {
@@ -73,12 +96,18 @@ _WANTS: Final = {
 }
 
 
-# Clients repeat themselves: a worker's claim has the same query string every time.
-@lru_cache(maxsize=1024)
 def parse(query: bytes, accepted: Accepted) -> Parameters:
     """The parameters in a query string; `HttpError` 400 for one that is unknown, repeated, or out of its range."""
+    return _remembered(query, accepted) if len(query) <= _MEMORABLE else _parse(query, accepted)
+
+
+def _parse(query: bytes, accepted: Accepted) -> Parameters:
     given: dict[str, str] = {}
+    many: dict[str, list[str]] = {}
     for name, value in parse_query(query):
+        if name in accepted.repeated:
+            many.setdefault(name, []).append(value)
+            continue
         if name not in accepted.names:
             known = f"known are {', '.join(sorted(accepted.names))}" if accepted.names else "there are none"
             raise _bad("unknown-parameter", f"there is no parameter '{_shown(name)}' here; {known}")
@@ -88,9 +117,29 @@ def parse(query: bytes, accepted: Accepted) -> Parameters:
     limit = _whole("limit", given.get("limit"), 1, MAX_LIMIT)
     marker = given.get("marker")
     detail = _detail(given.get("detail"), accepted)
+    after = _place(given.get("after"))
+    if after is not None and marker is not None:
+        raise _bad("bad-parameter", "marker and after are both given; only one of them can be")
+    if "receipt" in given:
+        many["receipt"] = [given["receipt"]]
+    ids = _ids(many.get("id", []), given.keys() & _NOT_BY_ID)
+    receipts = tuple(many.get("receipt", []))
+    if "receipt" in accepted.repeated and receipts and len(receipts) != len(ids):
+        raise _bad(
+            "bad-parameter", f"there are {len(receipts)} receipts for {len(ids)} ids; each id takes one, or none"
+        )
     return Parameters(
         page=Page(limit, marker),
-        filters=Filters(limit, marker, _truth("match_hidden", given.get("match_hidden", "false"))),
+        filters=Filters(
+            limit,
+            marker,
+            _truth("match_hidden", given.get("match_hidden", "false")),
+            after,
+            _newest_first(given.get("order")),
+        ),
+        match_hidden_given="match_hidden" in given,
+        ids=ids,
+        receipts=receipts,
         change=Change(
             ttl=_whole("ttl", given.get("ttl"), 0, MAX_SECONDS), hide=_whole("hide", given.get("hide"), 0, MAX_SECONDS)
         ),
@@ -98,6 +147,41 @@ def parse(query: bytes, accepted: Accepted) -> Parameters:
         detail=detail,
         want=_WANTS[detail],
     )
+
+
+_MEMORABLE: Final = 1024  # bytes of a query string that is worth to be remembered
+_NOT_BY_ID: Final = frozenset({"limit", "marker", "after", "order", "wait", "match_hidden"})
+
+# Clients repeat themselves: a worker's claim has the same query string every time.
+_remembered = lru_cache(maxsize=1024)(_parse)
+
+
+def _ids(given: list[str], others: Iterable[str]) -> tuple[str, ...]:
+    if given and others:
+        raise _bad("bad-parameter", f"id and {_listed(sorted(others))} are both given; ids take no filter")
+    if len(given) > MAX_MANY:
+        raise _bad("bad-parameter", f"there are {len(given)} ids; up to {MAX_MANY} may be in one request")
+    try:
+        return tuple([check_name("message", id) for id in given])
+    except InvalidName as error:
+        raise _bad("bad-name", str(error)) from error
+
+
+def _place(marker: str | None) -> int | None:
+    if marker is None:
+        return None
+    place = place_of(marker)
+    if place is None:
+        raise _bad(
+            "bad-parameter", f"after is '{_shown(marker)}'; the marker of a message is expected, as it was given"
+        )
+    return place
+
+
+def _newest_first(order: str | None) -> bool:
+    if order is not None and order not in {"fifo", "lifo"}:
+        raise _bad("bad-parameter", f"order is '{_shown(order)}'; fifo or lifo is expected")
+    return order == "lifo"
 
 
 def _whole(name: str, text: str | None, low: int, high: int) -> int | None:

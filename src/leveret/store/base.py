@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from leveret.model import Change, Draft, Filters, Message, Page, Put, Want
+from leveret.model import Change, Draft, Filters, Message, Page, Policy, Put, QueueState, Want
 from scalestack.event.pending import Answer
 
 
@@ -19,6 +19,9 @@ class Signals(Protocol):
     def due(self, at: float) -> None:
         """`sweep` has work at `at`, earlier than was last said."""
 
+    def dead(self, account: str, queue: str, moved: int, dropped: int) -> None:
+        """So many messages of the queue were delivered as often as its policy allows, and are dead letters now."""
+
 
 class StoreError(Exception):
     """A store could not do what it was asked for, and nothing of it is done; the text is for a person to act on."""
@@ -28,12 +31,28 @@ class StoreFull(StoreError):
     """There is no room for it. What needs none is done as ever."""
 
 
+class QueueFull(StoreError):
+    """The queue's own policy allows no more. Nothing is stored of what was to be put together."""
+
+
 class StoreFailed(StoreError):
     """The store is broken, or closed: it does nothing more."""
 
 
 class Unusable(StoreError):
     """A store can't be opened as it is; its text says why, and what to do."""
+
+
+def queue_full(policy: Policy) -> QueueFull:
+    """The error for who puts more than the policy allows."""
+    limits = []
+    if policy.max_messages is not None:
+        limits.append(f"{policy.max_messages:,} messages (max_messages)")
+    if policy.max_bytes is not None:
+        limits.append(f"{policy.max_bytes:,} bytes (max_bytes)")
+    return QueueFull(
+        f"the queue is full: its policy allows {' and '.join(limits)}; nothing was stored, put it again later"
+    )
 
 
 class Store(ABC):
@@ -70,10 +89,26 @@ class Store(ABC):
         """Delete what `list_queues` would answer, and answer it. Each queue is deleted atomically."""
 
     @abstractmethod
-    def put(self, account: str, queue: str, drafts: Sequence[Draft], now: float) -> Answer[list[Put]]:
-        """Store all drafts, or none.
+    def describe_queues(self, account: str, page: Page, now: float) -> Answer[list[QueueState]]:
+        """What `list_queues` would answer, each with its counts, which are kept and not made by counting."""
 
-        One with the id of a message that is there replaces it whole, in its place, with no deliveries yet.
+    @abstractmethod
+    def find_queues(self, account: str, names: Sequence[str], now: float) -> Answer[list[QueueState]]:
+        """The same of the queues with these names, but for those without messages; in the order of `names`."""
+
+    @abstractmethod
+    def change_policy(
+        self, account: str, queue: str, change: Mapping[str, int | str | None] | None, now: float
+    ) -> Answer[Policy]:
+        """Set members of the queue's policy, of which None removes one; None for all removes it. Answers what is in
+        force then, and so an empty change asks for it."""
+
+    @abstractmethod
+    def put(self, account: str, queue: str, drafts: Sequence[Draft], now: float) -> Answer[list[Put]]:
+        """Store all drafts, or none; `QueueFull` where the queue's policy forbids it.
+
+        One with the id of a message that is there replaces it whole, in its place, with no deliveries yet, unless it
+        is for a new message only.
         """
 
     @abstractmethod
@@ -84,15 +119,35 @@ class Store(ABC):
 
     @abstractmethod
     def update(
-        self, account: str, queue: str, ids: Sequence[str], change: Change, now: float, want: Want = Want.ALL
+        self,
+        account: str,
+        queue: str,
+        ids: Sequence[str],
+        change: Change,
+        now: float,
+        want: Want = Want.ALL,
+        receipts: Sequence[str] | None = None,
     ) -> Answer[list[Message | None]]:
-        """Change the messages with these ids, hidden or not; answers them as they are after it, as `get` does."""
+        """Change the messages with these ids, hidden or not; answers them as they are after it, as `get` does.
+
+        With `receipts`, one for each id, those that are not held by theirs are left alone, and the answer is `HELD`;
+        for the others a hide goes on with the lease, and is no delivery.
+        """
 
     @abstractmethod
     def delete(
-        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+        self,
+        account: str,
+        queue: str,
+        ids: Sequence[str],
+        now: float,
+        want: Want = Want.ALL,
+        receipts: Sequence[str] | None = None,
     ) -> Answer[list[Message | None]]:
-        """Delete the messages with these ids, hidden or not; answers them as they were, as `get` does."""
+        """Delete the messages with these ids, hidden or not; answers them as they were, as `get` does.
+
+        With `receipts`, one for each id, those that are not held by theirs are left alone, and the answer is `HELD`.
+        """
 
     @abstractmethod
     def select(
@@ -104,7 +159,11 @@ class Store(ABC):
     def update_matching(
         self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Want = Want.ALL
     ) -> Answer[list[Message]]:
-        """Change what matches; answers it as it is after the change."""
+        """Change what matches; answers it as it is after the change.
+
+        To hide is to claim. What was delivered as often as the queue's policy allows is not claimed any more: in the
+        same step it moves to the dead letter queue, or is dropped, and the next message is taken in its stead.
+        """
 
     @abstractmethod
     def delete_matching(

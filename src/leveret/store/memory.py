@@ -3,21 +3,39 @@
 Locks, in the order in which they are taken; none is held across a call to the outside:
 
 * the directory's (`_directory_lock`), to make, move or remove a queue or an account; to look one up takes none
-* a queue's (`_Queue.lock`), for each compound step on its messages
+* a queue's (`_Queue.lock`), for each compound step on its messages; two of them only by who has the directory's, for a
+  message that moves from one queue to another
 * the agenda's own
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
-from typing import Final
+from typing import Final, TypeAlias
 
-from leveret.model import NEVER, Change, Draft, Filters, Message, Page, Put, Want
+from leveret.model import (
+    HELD,
+    MAX_SECONDS,
+    NEVER,
+    NO_POLICY,
+    Change,
+    Draft,
+    Filters,
+    Message,
+    Page,
+    Policy,
+    Put,
+    QueueState,
+    Want,
+)
 from leveret.store.agenda import Agenda
 from leveret.store.base import Signals, Store
+from leveret.store.dead import dead_letter
 from leveret.store.records import Records
 from leveret.store.roll import Entry, Roll
+
+Key: TypeAlias = tuple[str, str]  # account and queue
 
 SWEEP: Final = 1200  # slots and nodes to look at in one call: about 1,000 messages are freed
 
@@ -50,6 +68,8 @@ class _Silence:
 
     def due(self, at: float) -> None: ...
 
+    def dead(self, account: str, queue: str, moved: int, dropped: int) -> None: ...
+
 
 class MemoryStore(Store):
     """Messages that live no longer than the process."""
@@ -60,6 +80,8 @@ class MemoryStore(Store):
         self._directory_lock = Lock()
         self._agenda: Agenda[_Queue] = Agenda()
         self._next_sequence = 0  # of a queue to come: more than any that was
+        self._policies: dict[Key, Policy] = {}  # those that are set; changed under the directory's lock
+        self._dropped: dict[Key, int] = {}  # of queues with a policy
 
     def open(self, signals: Signals, now: float) -> None:
         self._signals = signals
@@ -98,6 +120,45 @@ class MemoryStore(Store):
                 removed.append(self._remove_locked(queue))
         _free(removed)
         return names
+
+    def describe_queues(self, account: str, page: Page, now: float) -> list[QueueState]:
+        with self._directory_lock:
+            queues = list(self._queues_locked(account, page, now))
+        return self._states(queues, now)
+
+    def find_queues(self, account: str, names: Sequence[str], now: float) -> list[QueueState]:
+        found = [self._find(account, name) for name in names]
+        return self._states([queue for queue in found if queue is not None], now)
+
+    def _states(self, queues: Sequence[_Queue], now: float) -> list[QueueState]:
+        states: list[QueueState] = []
+        for queue in queues:
+            key = (queue.account.name, queue.name)
+            policy = self._policies.get(key, NO_POLICY)
+            with queue.lock:
+                records = queue.records
+                records.purge(now)
+                count = len(records.by_id)
+                if count:
+                    hidden, size, oldest = records.hidden(now), records.bytes, records.oldest(now)
+                    dropped = self._dropped.get(key, 0)
+                    states.append(QueueState(queue.name, count, hidden, size, oldest, policy, dropped))
+            if not count:
+                self._retire(queue)
+        return states
+
+    def change_policy(
+        self, account: str, queue: str, change: Mapping[str, int | str | None] | None, now: float
+    ) -> Policy:
+        key = (account, queue)
+        with self._directory_lock:
+            policy = NO_POLICY if change is None else self._policies.get(key, NO_POLICY).changed(change)
+            if policy:
+                self._policies[key] = policy
+            else:
+                self._policies.pop(key, None)
+                self._dropped.pop(key, None)
+        return policy
 
     def _accounts_locked(self, page: Page, now: float) -> Iterator[_Account]:
         left = page.limit
@@ -159,6 +220,10 @@ class MemoryStore(Store):
     # Messages
 
     def put(self, account: str, queue: str, drafts: Sequence[Draft], now: float) -> list[Put]:
+        policy = self._policies.get((account, queue)) if self._policies else None
+        if policy is not None:
+            drafts = [policy.settle(draft) for draft in drafts]
+        limited = policy is not None and policy.limited
         there = self._accounts.get(account)
         found = None if there is None else there.queues.get(queue)
         done: list[Put] | None = None
@@ -166,10 +231,16 @@ class MemoryStore(Store):
             with found.lock:
                 records = found.records
                 if (now < records.alive_until or records.alive(now)) and not found.gone:
+                    if limited:
+                        assert policy is not None
+                        records.make_room(drafts, policy, now)
                     done = records.put(drafts, now)
         if done is None or found is None:
             if not drafts:
                 return []
+            if limited:
+                assert policy is not None
+                Records().make_room(drafts, policy, now)  # it has nothing: what fits at all fits now
             with self._directory_lock:
                 found = self._appear_locked(account, queue, now)
                 with found.lock:
@@ -209,24 +280,37 @@ class MemoryStore(Store):
             return found.records.get(ids, now)
 
     def update(
-        self, account: str, queue: str, ids: Sequence[str], change: Change, now: float, want: Want = Want.ALL
+        self,
+        account: str,
+        queue: str,
+        ids: Sequence[str],
+        change: Change,
+        now: float,
+        want: Want = Want.ALL,
+        receipts: Sequence[str] | None = None,
     ) -> list[Message | None]:
         found = self._find(account, queue)
         if found is None:
             return [None] * len(ids)
         with found.lock:
-            changed = found.records.update(ids, change, now)
+            changed = found.records.update(ids, change, now, receipts)
             expires = found.records.expires_min
         if expires < found.due_at:
             self._expect(found, expires)
         if change.hide is not None:
             for message in changed:
-                if message is not None:
+                if message is not None and message is not HELD:
                     self._signals.visible(account, queue, message.visible_at or now)
         return changed
 
     def delete(
-        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+        self,
+        account: str,
+        queue: str,
+        ids: Sequence[str],
+        now: float,
+        want: Want = Want.ALL,
+        receipts: Sequence[str] | None = None,
     ) -> list[Message | None]:
         there = self._accounts.get(account)
         found = None if there is None else there.queues.get(queue)
@@ -234,7 +318,7 @@ class MemoryStore(Store):
             return [None] * len(ids)
         with found.lock:
             records = found.records
-            deleted = records.delete(ids, now)
+            deleted = records.delete(ids, now, receipts)
         if not records.by_id:
             self._retire(found)
         return deleted
@@ -253,9 +337,13 @@ class MemoryStore(Store):
         found = None if there is None else there.queues.get(queue)
         if found is None:
             return []
+        most = self._most_deliveries(account, queue) if change.hide and self._policies else None
         with found.lock:
-            changed = found.records.update_matching(filters, change, now)
+            worn_out = most is not None and found.records.worn_out(filters, most, now)
+            changed = [] if worn_out else found.records.update_matching(filters, change, now)
             expires = NEVER if change.ttl is None else found.records.expires_min
+        if worn_out:
+            changed, expires = self._claim_past_dead(found, filters, change, now)
         if expires < found.due_at:
             self._expect(found, expires)
         if change.hide is not None:
@@ -263,6 +351,54 @@ class MemoryStore(Store):
             for message in changed:
                 signals.visible(account, queue, message.visible_at or now)
         return changed
+
+    def _most_deliveries(self, account: str, queue: str) -> int | None:
+        return self._policies.get((account, queue), NO_POLICY).max_deliveries
+
+    def _claim_past_dead(
+        self, found: _Queue, filters: Filters, change: Change, now: float
+    ) -> tuple[list[Message], float]:
+        """Claim, and move what was delivered too often out of the way, all at one stroke."""
+        account, name = found.account.name, found.name
+        policy = self._policies.get((account, name), NO_POLICY)
+        most = policy.max_deliveries or MAX_SECONDS
+        letters: list[Message] = []
+        target: _Queue | None = None
+        with self._directory_lock:
+            if policy.dead_letter is not None and policy.dead_letter != name:
+                target = self._appear_locked(account, policy.dead_letter, now)
+            with found.lock:
+                while taken := found.records.take_worn_out(filters, most, now):
+                    letters += taken
+                changed = found.records.update_matching(filters, change, now)
+                expires = NEVER if change.ttl is None else found.records.expires_min
+                if target is not None:
+                    with target.lock:
+                        due = self._bury(target, letters, name, now)
+            if target is None:
+                key = (account, name)
+                self._dropped[key] = self._dropped.get(key, 0) + len(letters)
+        for queue in (found, target):
+            if queue is not None and not queue.records.by_id:
+                self._retire(queue)
+        if target is not None and letters:
+            if due < target.due_at:
+                self._expect(target, due)
+            self._signals.visible(account, target.name, now)
+        if letters:
+            moved = 0 if target is None else len(letters)
+            self._signals.dead(account, name, moved, len(letters) - moved)
+        return changed, expires
+
+    def _bury(self, target: _Queue, letters: Sequence[Message], queue: str, now: float) -> float:
+        """Put dead letters into the queue `target`, whose lock is held; answers when the first message expires."""
+        records = target.records
+        records.purge(now)
+        policy = self._policies.get((target.account.name, target.name), NO_POLICY)
+        for letter in letters:
+            id, expires, meta = dead_letter(letter, queue, policy, records.by_id.__contains__, now)
+            records.bury(id, letter.body, letter.created, expires, meta)
+        return records.expires_min
 
     def delete_matching(
         self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL

@@ -23,6 +23,7 @@ _base = attrgetter("base")
 _visible_min = attrgetter("visible_min")
 
 Place: TypeAlias = tuple[Leaf, int]  # a leaf and the slot in it
+Popped: TypeAlias = tuple[str, float, int]  # the id, until when it was hidden, and the size of its body
 
 
 class Order:
@@ -245,6 +246,35 @@ class Order:
             leaf = self._following(leaf, now, horizon)
         return found
 
+    def find_back(self, now: float, horizon: float, limit: int | None, before: int | None) -> list[Place]:
+        """As `find`, the other way round: the messages before that sequence, or all, the newest first."""
+        found: list[Place] = []
+        end: int | None = None
+        root = self._root
+        if root is None:
+            return found
+        if before is None:
+            leaf = self._enter(root, now, horizon, back=True)
+        else:
+            leaf = self._seek(before)
+            if leaf is not None:
+                end = max(0, before - leaf.base)
+        while leaf is not None:
+            if leaf.visible_min <= horizon and leaf.expires_max > now:
+                had = len(found)
+                visible_at = leaf.visible_at
+                expires = leaf.expires
+                for slot in reversed(range(len(visible_at) if end is None else min(end, len(visible_at)))):
+                    if visible_at[slot] <= horizon and expires[slot] > now:
+                        found.append((leaf, slot))
+                        if len(found) == limit:
+                            return found
+                if len(found) == had and end is None:
+                    correct(leaf, now)
+            end = None
+            leaf = self._following(leaf, now, horizon, back=True)
+        return found
+
     def next_visible(self, now: float, after: int = BEGINNING) -> float:
         """When the first of the messages after that sequence gets visible; `now` where one is, `NEVER` where none.
 
@@ -277,9 +307,9 @@ class Order:
             node = node.parent
         return earliest
 
-    def pop_expired(self, now: float, budget: int) -> tuple[list[str], int]:
-        """Remove expired messages; answers their ids and what is left of `budget`; a look at a slot or node costs 1."""
-        popped: list[str] = []
+    def pop_expired(self, now: float, budget: int) -> tuple[list[Popped], int]:
+        """Remove expired messages; answers them and what is left of `budget`; a look at a slot or node costs 1."""
+        popped: list[Popped] = []
         while budget > 0 and self._root is not None and self._root.expires_min <= now:
             node = self._root
             while isinstance(node, Node):
@@ -294,7 +324,7 @@ class Order:
             if isinstance(node, Leaf):
                 budget -= len(node.ids)
                 due = [slot for slot, expires in enumerate(node.expires) if expires <= now and node.ids[slot]]
-                popped += [node.ids[slot] for slot in due]
+                popped += [(node.ids[slot], node.visible_at[slot], len(node.bodies[slot])) for slot in due]
                 if len(due) == node.left:
                     self._unlink(node, now)
                     continue
@@ -303,34 +333,35 @@ class Order:
                 correct_expires_min(node)
         return popped, budget
 
-    def _enter(self, node: Tree, now: float, horizon: float) -> Leaf | None:
-        """The first leaf at or below `node` whose bounds allow a match."""
+    def _enter(self, node: Tree, now: float, horizon: float, back: bool = False) -> Leaf | None:
+        """The first leaf at or below `node` whose bounds allow a match, or the last, to go back from."""
         if isinstance(node, Leaf):
             return node
-        leaf = self._among(node.children, now, horizon)
+        leaf = self._among(node.children[::-1] if back else node.children, now, horizon, back)
         if leaf is None:
             node.tighten(now)
         return leaf
 
-    def _among(self, nodes: list[Tree], now: float, horizon: float) -> Leaf | None:
-        """The first leaf at or below any of `nodes` whose bounds allow a match."""
+    def _among(self, nodes: list[Tree], now: float, horizon: float, back: bool) -> Leaf | None:
+        """The first leaf at or below any of `nodes`, in their order, whose bounds allow a match."""
         for node in nodes:
             at = node.visible_min
             if at > horizon:
                 if at < self._until:
                     self._until = at
             elif node.expires_max > now:
-                leaf = self._enter(node, now, horizon)
+                leaf = self._enter(node, now, horizon, back)
                 if leaf is not None:
                     return leaf
         return None
 
-    def _following(self, node: Tree, now: float, horizon: float) -> Leaf | None:
-        """The first leaf after `node` whose bounds allow a match."""
+    def _following(self, node: Tree, now: float, horizon: float, back: bool = False) -> Leaf | None:
+        """The first leaf after `node` whose bounds allow a match, or the last one before it."""
         parent = node.parent
         while parent is not None:
             siblings = parent.children
-            leaf = self._among(siblings[siblings.index(node) + 1 :], now, horizon)
+            index = siblings.index(node)
+            leaf = self._among(siblings[:index][::-1] if back else siblings[index + 1 :], now, horizon, back)
             if leaf is not None:
                 return leaf
             parent.tighten(now)

@@ -5,28 +5,35 @@ Each call is for the holder of the queue's lock. What was handed out is a copy.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from leveret.model import NEVER, Change, Draft, Filters, Message, Put
+from leveret.model import HELD, NEVER, Change, Draft, Filters, Message, Meta, Policy, Put, holds
+from leveret.store.base import queue_full
+from leveret.store.hidden import Hidden
 from leveret.store.order import BEGINNING, Order, Place
 from leveret.store.tree import Leaf
 
 _UNKNOWN: Final = -NEVER
+_PURGE: Final = 1_000_000  # slots and nodes to look at in one go, where all is to be freed
 
 # By names of this module: on CPython 3.11 `Put.CREATED` takes ten times as long, and `Message(...)` twice as long.
 _CREATED: Final = Put.CREATED
 _REPLACED: Final = Put.REPLACED
+_EXISTS: Final = Put.EXISTS
 _new: Final = object.__new__
 
 
 class Records:
     """One queue's messages. A message that has expired at `now` is not there, swept or not."""
 
-    __slots__ = ("_order", "_witness", "alive_until", "by_id")
+    __slots__ = ("_hidden", "_order", "_witness", "alive_until", "by_id", "bytes")
 
     def __init__(self, next_sequence: int = 0) -> None:
         self.by_id: dict[str, Leaf] = {}  # all that take space, expired ones included; read by others, changed here
+        self.bytes = 0  # of their bodies
+        self._hidden = Hidden()
         self._order = Order(next_sequence)
         # The message with the sequence `_witness` is there, and expires at `alive_until`: one comparison then tells
         # that the queue is not empty, and spares a call of `alive`.
@@ -66,21 +73,62 @@ class Records:
             if leaf is not None:
                 slot = leaf.ids.index(key)
                 if leaf.expires[slot] > now:
+                    if draft.only_new:
+                        done.append(_EXISTS)
+                        continue
                     self._replace(leaf, slot, draft, expires, visible_at, now)
                     done.append(_REPLACED)
                     continue
                 # It is not there any more, so the new one is not in its place.
                 self._remove(key, leaf, slot, now)
-            index[key] = leaf = order.append(key, draft.body, now, expires, visible_at, draft.meta)
+            body = draft.body
+            index[key] = leaf = order.append(key, body, now, expires, visible_at, draft.meta)
+            self.bytes += len(body)
+            if visible_at:
+                self._hidden.add(visible_at, now)
             if expires >= self.alive_until:
                 self._witness = leaf.base + len(leaf.ids) - 1
                 self.alive_until = expires
             done.append(_CREATED)
         return done
 
+    def make_room(self, drafts: Sequence[Draft], policy: Policy, now: float) -> None:
+        """`QueueFull` where the drafts are more than the policy allows; what has expired does not count."""
+        most = math.inf if policy.max_messages is None else policy.max_messages
+        most_bytes = math.inf if policy.max_bytes is None else policy.max_bytes
+        if len(self.by_id) + len(drafts) > most or self.bytes + sum([len(draft.body) for draft in drafts]) > most_bytes:
+            self.purge(now)
+            sizes: dict[str, int] = {}  # of what is there, or will be, by id
+            messages, size = len(self.by_id), self.bytes
+            for draft in drafts:
+                there = sizes.get(draft.id)
+                if there is None and draft.id in self.by_id:
+                    leaf = self.by_id[draft.id]
+                    there = len(leaf.bodies[leaf.ids.index(draft.id)])
+                if there is not None and draft.only_new:
+                    continue
+                messages += there is None
+                size += len(draft.body) - (there or 0)
+                sizes[draft.id] = len(draft.body)
+            # What makes a queue that is over its limit no fuller is always possible.
+            if (messages > most and messages > len(self.by_id)) or (size > most_bytes and size > self.bytes):
+                raise queue_full(policy)
+
+    def bury(self, id: str, body: bytes, created: float, expires: float, meta: Meta) -> None:
+        """Put a dead letter at the end."""
+        # Later than it was: by this, receipts that it had in its old queue are no good.
+        created = math.nextafter(created, NEVER)
+        self.by_id[id] = leaf = self._order.append(id, body, created, expires, 0.0, meta)
+        self.bytes += len(body)
+        if expires >= self.alive_until:
+            self._witness = leaf.base + len(leaf.ids) - 1
+            self.alive_until = expires
+
     def _replace(self, leaf: Leaf, slot: int, draft: Draft, expires: float, visible_at: float, now: float) -> None:
+        self.bytes += len(draft.body) - len(leaf.bodies[slot])
         leaf.bodies[slot] = draft.body
-        leaf.created[slot] = now
+        # Always later than it was: by this, receipts of what was replaced are no good.
+        leaf.created[slot] = max(now, math.nextafter(leaf.created[slot], NEVER))
         leaf.deliveries[slot] = 0
         if draft.meta is not None:
             if leaf.metas is None:
@@ -88,7 +136,7 @@ class Records:
             leaf.metas[slot] = draft.meta
         elif leaf.metas is not None:
             leaf.metas.pop(slot, None)
-        self._move(leaf, slot, visible_at, expires)
+        self._move(leaf, slot, visible_at, expires, now)
 
     def get(self, ids: Sequence[str], now: float) -> list[Message | None]:
         found: list[Message | None] = []
@@ -101,10 +149,22 @@ class Records:
             found.append(_message(leaf, slot) if leaf.expires[slot] > now else None)
         return found
 
-    def update(self, ids: Sequence[str], change: Change, now: float) -> list[Message | None]:
-        return [None if place is None else self._change(*place, change, now) for place in self._places(ids, now)]
+    def update(
+        self, ids: Sequence[str], change: Change, now: float, receipts: Sequence[str] | None
+    ) -> list[Message | None]:
+        changed: list[Message | None] = []
+        for number, place in enumerate(self._places(ids, now)):
+            if place is None:
+                changed.append(None)
+            elif receipts is not None and not _is_held(*place, receipts[number], now):
+                changed.append(HELD)
+            else:
+                changed.append(self._change(*place, change, now, counts=receipts is None))
+        return changed
 
-    def delete(self, ids: Sequence[str], now: float) -> list[Message | None]:
+    def delete(self, ids: Sequence[str], now: float, receipts: Sequence[str] | None) -> list[Message | None]:
+        if receipts is not None:
+            return [self._delete_held(id, receipt, now) for id, receipt in zip(ids, receipts, strict=True)]
         deleted: list[Message | None] = []
         for key in ids:
             leaf = self.by_id.get(key)
@@ -117,6 +177,16 @@ class Records:
                 self._remove(key, leaf, slot, now)
             else:
                 deleted.append(None)
+        return deleted
+
+    def _delete_held(self, id: str, receipt: str, now: float) -> Message | None:
+        (place,) = self._places((id,), now)
+        if place is None:
+            return None
+        if not _is_held(*place, receipt, now):
+            return HELD
+        deleted = _message(*place)
+        self._remove(id, *place, now)
         return deleted
 
     def select(self, filters: Filters, now: float) -> list[Message]:
@@ -135,22 +205,56 @@ class Records:
             self._remove(leaf.ids[slot], leaf, slot, now)
         return deleted
 
+    def worn_out(self, filters: Filters, most: int, now: float) -> bool:
+        """Whether what matches holds messages that were delivered `most` times."""
+        return any(leaf.deliveries[slot] >= most for leaf, slot in self._matching(filters, now))
+
+    def take_worn_out(self, filters: Filters, most: int, now: float) -> list[Message]:
+        """Remove such messages of what matches, and answer them."""
+        taken: list[Message] = []
+        for leaf, slot in self._matching(filters, now):
+            if leaf.deliveries[slot] >= most:
+                taken.append(_message(leaf, slot))
+                self._remove(leaf.ids[slot], leaf, slot, now)
+        return taken
+
     def next_visible(self, filters: Filters, now: float) -> float | None:
         if filters.match_hidden:
             return None
-        at = self._order.next_visible(now, self._sequence(filters.marker, now))
+        # For one that goes back it may be too early, which is harmless.
+        after = BEGINNING if filters.newest_first else self._after(filters, now)
+        at = self._order.next_visible(now, after)
         return None if at == NEVER else at
+
+    # Counts, as of `now`; what has expired is to be freed first, by `purge`.
+
+    def hidden(self, now: float) -> int:
+        return self._hidden.count(now)
+
+    def oldest(self, now: float) -> float | None:
+        """When the first message, in order, was put."""
+        found = self._order.find(now, NEVER, 1)
+        return found[0][0].created[found[0][1]] if found else None
+
+    def purge(self, now: float) -> None:
+        """Free the space of all that expired: each message once, and mostly the sweep was before."""
+        while self.expires_min <= now:
+            self.pop_expired(now, _PURGE)
 
     def pop_expired(self, now: float, budget: int) -> int:
         """Free the space of what expired, and answer what is left of `budget`, as `Order.pop_expired` does."""
         popped, budget = self._order.pop_expired(now, budget)
-        for key in popped:
+        for key, visible_at, size in popped:
             del self.by_id[key]
+            self.bytes -= size
+            self._hidden.remove(visible_at, now)
         return budget
 
     def clear(self) -> None:
         self.by_id.clear()
         self._order.clear()
+        self._hidden = Hidden()
+        self.bytes = 0
 
     def _places(self, ids: Iterable[str], now: float) -> Iterable[Place | None]:
         for key in ids:
@@ -164,30 +268,47 @@ class Records:
         (place,) = self._places((marker,), now)
         return BEGINNING if place is None else place[0].base + place[1]
 
+    def _after(self, filters: Filters, now: float) -> int:
+        """The place after which to look."""
+        return self._sequence(filters.marker, now) if filters.after is None else filters.after
+
     def _matching(self, filters: Filters, now: float) -> list[Place]:
-        if filters.limit == 0:
+        limit = filters.limit
+        if limit == 0:
             return []
-        if filters.limit == 1 and filters.marker is None and not filters.match_hidden:
+        if limit == 1 and not (filters.match_hidden or filters.newest_first or filters.narrow):
             place = self._order.first(now)
             return [] if place is None else [place]
         horizon = NEVER if filters.match_hidden else now
-        return self._order.find(now, horizon, filters.limit, self._sequence(filters.marker, now))
+        after = self._after(filters, now)
+        if filters.newest_first:
+            places = self._order.find_back(now, horizon, limit, None if after == BEGINNING else after)
+        else:
+            places = self._order.find(now, horizon, limit, after)
+        return places if filters.max_bytes is None else _as_fit(places, filters.max_bytes)
 
-    def _change(self, leaf: Leaf, slot: int, change: Change, now: float) -> Message:
+    def _change(self, leaf: Leaf, slot: int, change: Change, now: float, counts: bool = True) -> Message:
         ttl = change.ttl
         hide = change.hide
         if hide is None:
             visible_at = leaf.visible_at[slot]
         elif hide:
             visible_at = now + hide
-            leaf.deliveries[slot] += 1
+            if counts:
+                leaf.deliveries[slot] += 1
         else:
             visible_at = 0.0
         expires = leaf.expires[slot] if ttl is None else now + ttl if ttl else NEVER
-        self._move(leaf, slot, visible_at, expires)
+        self._move(leaf, slot, visible_at, expires, now)
         return _message(leaf, slot)
 
-    def _move(self, leaf: Leaf, slot: int, visible_at: float, expires: float) -> None:
+    def _move(self, leaf: Leaf, slot: int, visible_at: float, expires: float, now: float) -> None:
+        was = leaf.visible_at[slot]
+        if visible_at != was:
+            if was > now:
+                self._hidden.remove(was, now)
+            if visible_at:
+                self._hidden.add(visible_at, now)
         self._order.move(leaf, slot, visible_at, expires)
         if leaf.base + slot == self._witness:
             self.alive_until = expires
@@ -196,7 +317,25 @@ class Records:
         del self.by_id[key]
         if leaf.base + slot == self._witness:
             self.alive_until = _UNKNOWN
+        self.bytes -= len(leaf.bodies[slot])
+        if leaf.visible_at[slot] > now:
+            self._hidden.remove(leaf.visible_at[slot], now)
         self._order.remove(leaf, slot, now)
+
+
+def _is_held(leaf: Leaf, slot: int, receipt: str, now: float) -> bool:
+    sequence = leaf.base + slot
+    return holds(receipt, sequence, leaf.created[slot], leaf.deliveries[slot], leaf.visible_at[slot], now)
+
+
+def _as_fit(places: list[Place], most: int) -> list[Place]:
+    """The first of them, as many as have no more bytes together, and one at least."""
+    size = 0
+    for number, (leaf, slot) in enumerate(places):
+        size += len(leaf.bodies[slot])
+        if size > most and number:
+            return places[:number]
+    return places
 
 
 def _message(leaf: Leaf, slot: int) -> Message:

@@ -73,6 +73,7 @@ class TestSearch:
         assert order.first(NOW) is None
         assert order.find(NOW, NOW, None) == []
         assert order.find(NOW, NEVER, None, 17) == []
+        assert order.find_back(NOW, NEVER, None, None) == order.find_back(NOW, NEVER, 1, 17) == []
         assert order.next_visible(NOW) == NEVER
         assert order.pop_expired(NOW, 100) == ([], 100)
         assert order.expires_min == NEVER
@@ -103,6 +104,40 @@ class TestSearch:
             assert ids(order.find(NOW, NOW, 2, sequence)) == ["400", "401"]
         assert ids(order.find(NOW, NOW, 1, 20)) == ["0"]
         assert order.find(NOW, NOW, 1, 10_000) == []
+
+    @pytest.mark.parametrize("count", [1, WIDTH, WIDTH + 1, WIDTH**2 + 1, WIDTH**3 + 1])
+    def test_back_is_the_same_the_other_way_round(self, count: int) -> None:
+        order = Order()
+        for n in range(count):
+            append(order, str(n), visible_at=NOW + n % 7 * 10, expires=NOW + 1 + n % 5 * 10)
+        chance = random.Random(count)
+        for now in (NOW, NOW + 15, NOW + 35):
+            for horizon in (now, NEVER):
+                forward = order.find(now, horizon, None)
+                assert order.find_back(now, horizon, None, None) == forward[::-1]
+                for _ in range(5):
+                    before, limit = chance.randrange(count + 2), chance.choice([1, 2, 20])
+                    older = [(leaf, slot) for leaf, slot in forward if leaf.base + slot < before]
+                    assert order.find_back(now, horizon, limit, before) == older[::-1][:limit]
+            check(order, now)
+
+    def test_back_from_a_place_whose_message_is_gone(self) -> None:
+        order = Order(100)
+        places = [append(order, str(n)) for n in range(500)]
+        for leaf, slot in places[50:400]:
+            order.remove(leaf, slot, NOW)
+        for sequence in (150, 151, 300, 499, 500):
+            assert ids(order.find_back(NOW, NOW, 2, sequence)) == ["49", "48"]
+        assert ids(order.find_back(NOW, NOW, 1, 10_000)) == ["499"]
+        assert order.find_back(NOW, NOW, None, 100) == order.find_back(NOW, NOW, None, 5) == []
+
+    def test_back_before_a_wholly_expired_beginning(self) -> None:
+        order = Order()
+        for n in range(1000):
+            append(order, str(n), expires=NOW + (n >= 900))
+        assert ids(order.find_back(NOW, NOW, 3, 902)) == ["901", "900"]
+        assert order.find_back(NOW + 1, NOW + 1, 3, None) == []
+        check(order, NOW + 1)
 
     def test_next_visible_after_a_place(self) -> None:
         order = Order()
@@ -158,7 +193,7 @@ class TestShape:
         popped: list[str] = []
         pieces = 0
         while order.expires_min <= NOW:
-            piece, _ = order.pop_expired(NOW, 100)
+            piece = [id for id, _, _ in order.pop_expired(NOW, 100)[0]]
             assert len(piece) <= 100 + WIDTH
             popped += piece
             pieces += 1
@@ -223,6 +258,9 @@ def test_any_sequence_of_calls_answers_as_a_list_does(seed: int) -> None:
             limit = chance.choice([None, 1, 3])
             after = chance.choice([BEGINNING, chance.randrange(order.next_sequence + 2)])
             assert order.find(now, horizon, limit, after) == expected(horizon, after)[:limit]
+            before = chance.choice([None, after])
+            older = [p for p in expected(horizon) if before is None or p[0].base + p[1] < before]
+            assert order.find_back(now, horizon, limit, before) == older[::-1][:limit]
             will_be = [at for n, (_, at, end) in there.items() if n > after and now < end and at < end]
             exact = min(will_be, default=NEVER)
             answer = order.next_visible(now, after)
@@ -231,9 +269,9 @@ def test_any_sequence_of_calls_answers_as_a_list_does(seed: int) -> None:
             now += chance.choice([0.5, 1, 4])
         else:
             # A piece may be spent on correcting bounds alone, but some piece is the last.
-            popped, _ = order.pop_expired(now, 40)
+            popped = [id for id, _, _ in order.pop_expired(now, 40)[0]]
             while chance.random() < 0.5 and order.expires_min <= now:
-                popped += order.pop_expired(now, 40)[0]
+                popped += [id for id, _, _ in order.pop_expired(now, 40)[0]]
             expired = {n for n, (_, _, end) in there.items() if end <= now}
             gone = {n for n in expired if names[n] in popped}
             assert len(gone) == len(popped)

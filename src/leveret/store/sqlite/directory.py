@@ -9,11 +9,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
-from leveret.model import NEVER, Page
+from leveret.model import NEVER, NO_POLICY, Page, Policy
 
 Key: TypeAlias = tuple[str, str]  # account and queue
 Execute: TypeAlias = Callable[..., Any]
 
+_MEMBERS: Final = "default_ttl, default_hide, max_deliveries, dead_letter, max_messages, max_bytes"
 REMEMBERED: Final = 50_000  # records; when there are more, those that aren't in use are read again
 PIECE: Final = 2_000  # names in one look
 
@@ -36,7 +37,8 @@ class QueueRecord:
     """A queue, there or not: one without a `place` has no messages."""
 
     __slots__ = (
-        "account", "bytes", "changed", "due", "hidden", "messages", "name", "number", "place", "shows_at", "stored"
+        "account", "bytes", "changed", "due", "hidden", "messages", "name", "number", "place", "policy", "shows_at",
+        "stored",
     )  # fmt: skip
 
     def __init__(self, account: AccountRecord, number: int, name: str) -> None:
@@ -49,6 +51,7 @@ class QueueRecord:
         self.bytes = 0
         self.due = NEVER  # no message expires earlier
         self.shows_at = NEVER  # no hidden message is visible earlier
+        self.policy = NO_POLICY
         self.stored = False
         self.changed = False
 
@@ -64,6 +67,9 @@ class Directory:
         self._queues: dict[Key, QueueRecord] = {}
         self._changed: list[QueueRecord] = []
         self._changed_accounts: list[AccountRecord] = []
+        self._policed = (
+            self._execute("SELECT 1 FROM policies LIMIT 1").fetchone() is not None
+        )  # some queue has a policy
         self.buried = True  # there may be space to free, of what was buried
         self._next_account = self._next_number("accounts", "dead_accounts")
         self._next_queue = self._next_number("queues", "dead_queues")
@@ -96,8 +102,44 @@ class Directory:
             record.due = NEVER if due is None else due
             if record.hidden:
                 record.shows_at = self.first_shown(record)
+        if self._policed:
+            set_ = self._execute(f"SELECT {_MEMBERS} FROM policies WHERE account = ? AND queue = ?", key).fetchone()
+            if set_ is not None:
+                record.policy = Policy(*set_)
         self._queues[key] = record
         return record
+
+    def set_policy(self, queue: QueueRecord, policy: Policy) -> None:
+        key = (queue.account.name, queue.name)
+        queue.policy = policy
+        if not policy:
+            queue.policy = NO_POLICY
+            self._execute("DELETE FROM policies WHERE account = ? AND queue = ?", key)
+            return
+        self._policed = True
+        values = (policy.default_ttl, policy.default_hide, policy.max_deliveries, policy.dead_letter,
+                  policy.max_messages, policy.max_bytes)  # fmt: skip
+        self._execute(
+            f"INSERT INTO policies (account, queue, {_MEMBERS}, dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0) "
+            "ON CONFLICT (account, queue) DO UPDATE SET default_ttl = ?3, default_hide = ?4, max_deliveries = ?5, "
+            "dead_letter = ?6, max_messages = ?7, max_bytes = ?8",
+            (*key, *values),
+        )
+
+    def count_dropped(self, queue: QueueRecord, count: int) -> None:
+        self._execute(
+            "UPDATE policies SET dropped = dropped + ? WHERE account = ? AND queue = ?",
+            (count, queue.account.name, queue.name),
+        )
+
+    def dropped(self, queue: QueueRecord) -> int:
+        """How many of its messages were dropped under this policy."""
+        if queue.policy is NO_POLICY:
+            return 0
+        found = self._execute(
+            "SELECT dropped FROM policies WHERE account = ? AND queue = ?", (queue.account.name, queue.name)
+        ).fetchone()
+        return 0 if found is None else int(found[0])
 
     def first_shown(self, queue: QueueRecord) -> float:
         """When the first of its hidden messages reappears."""

@@ -7,42 +7,60 @@ and every search is a walk along an index, from its first hit on.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import chain
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
-from leveret.model import NEVER, Change, Draft, Filters, Message, Put, Want
+from leveret.model import HELD, NEVER, Change, Draft, Filters, Message, Put, Want
+from leveret.store.base import queue_full
 from leveret.store.sqlite.directory import Directory, Execute, QueueRecord
 from leveret.store.sqlite.rows import (
     COLUMNS,
+    CREATED,
     HIDDEN,
     ID,
     LENGTH,
     PLAIN_COLUMNS,
     SEQUENCE,
     SOME,
+    WHOLE,
     WITHOUT_BODY,
     batches,
     columns_of,
-    marks,
+    is_held,
     message,
     row,
+)
+from leveret.store.sqlite.statements import (
+    count_by_ids,
+    delete_by_ids,
+    insert,
+    insert_plain,
+    select_all,
+    select_by_ids,
+    select_by_sequences,
+    select_visible,
+    update,
+    where_sequences,
 )
 
 _PURGED: Final = 100  # buried queues that are freed in one go
 PIECE: Final = 500  # messages that are touched in one go; between two such, others get their turn
 
-_LAST: Final = 2**63 - 1  # the largest row id
+LAST: Final = 2**63 - 1  # the largest row id
+ALL: Final = -1  # in place of a place: wherever
 
 Row: TypeAlias = tuple[Any, ...]
+Span: TypeAlias = tuple[int, int]  # after one place, and up to another
 Puts: TypeAlias = tuple[QueueRecord, Sequence[Draft]]
 
 _CREATED: Final = Put.CREATED
 _ONE_CREATED: Final = [Put.CREATED]  # shared: nobody changes an answer
 _REPLACED: Final = Put.REPLACED
+_EXISTS: Final = Put.EXISTS
 
 
 class Messages:
@@ -83,7 +101,7 @@ class Messages:
         ).fetchone()
         if count:
             self._execute(f"DELETE FROM messages WHERE sequence IN ({chosen})", (queue.number, now, PIECE))
-            self._gone(queue, count, int(hidden), int(size))
+            self.gone(queue, count, int(hidden), int(size))
         if count == PIECE:
             return False
         if queue.messages:
@@ -130,7 +148,7 @@ class Messages:
                     self._expect(queue, now + draft.ttl)
         inserted = 0
         for size, _, some in batches(list(chain.from_iterable(rows)), COLUMNS):
-            inserted += self._execute(_insert(size), some).rowcount
+            inserted += self._execute(insert(size), some).rowcount
         return self._outcome(puts, first, inserted == count, now)
 
     def put_plain(self, puts: Sequence[Puts], ttl: int, now: float) -> list[list[Put]]:
@@ -153,8 +171,37 @@ class Messages:
         first = self._take_sequences(count)
         inserted = 0
         for size, start, some in batches(values, PLAIN_COLUMNS):
-            inserted += self._execute(_insert_plain(size), [first + start, now, expires, *some]).rowcount
+            inserted += self._execute(insert_plain(size), [first + start, now, expires, *some]).rowcount
         return self._outcome(puts, first, inserted == count, now)
+
+    def put_with_care(self, queue: QueueRecord, drafts: Sequence[Draft], now: float) -> list[Put]:
+        """As `put`, for one queue, and where a draft may have to be left out; `QueueFull` before anything is done."""
+        there = {
+            found[ID]: found for found in self._by_ids(queue, [draft.id for draft in drafts], WITHOUT_BODY) if found
+        }
+        sizes = {id: found[LENGTH] for id, found in there.items()}
+        messages, size = queue.messages, queue.bytes
+        wanted: list[Draft] = []
+        answer: list[Put] = []
+        for draft in drafts:
+            was = sizes.get(draft.id)
+            if was is not None and draft.only_new:
+                answer.append(_EXISTS)
+                continue
+            messages += was is None
+            size += len(draft.body) - (was or 0)
+            sizes[draft.id] = len(draft.body)
+            wanted.append(draft)
+            answer.append(_CREATED if was is None else _REPLACED)
+        policy = queue.policy
+        # What makes a queue that is over its limit no fuller is always possible.
+        if (messages > queue.messages and policy.max_messages is not None and messages > policy.max_messages) or (
+            size > queue.bytes and policy.max_bytes is not None and size > policy.max_bytes
+        ):
+            raise queue_full(policy)
+        if wanted:
+            self.put([(queue, wanted)], now)
+        return answer
 
     def _expect_more(self, queue: QueueRecord, drafts: Sequence[Draft], size: int) -> None:
         if queue.place is None:
@@ -191,10 +238,12 @@ class Messages:
     def _replace_one(self, queue: QueueRecord, draft: Draft, values: Row) -> None:
         (old,) = self._by_ids(queue, [draft.id], WITHOUT_BODY)
         assert old is not None, "an insert was left out, and no message has its id"
+        # Always later than it was: by this, receipts of what was replaced are no good.
+        created = max(values[3], math.nextafter(old[CREATED], NEVER))
         self._execute(
             "UPDATE messages SET created = ?, expires = ?, hidden = ?, visible_at = ?, deliveries = ?, checksum = ?, "
             "body = ?, meta = ? WHERE sequence = ?",
-            (*values[3:], old[SEQUENCE]),
+            (created, *values[4:], old[SEQUENCE]),
         )
         # It was counted as one more.
         queue.messages -= 1
@@ -210,81 +259,134 @@ class Messages:
     def _by_ids(self, queue: QueueRecord, ids: Sequence[str], columns: str) -> list[Row | None]:
         found: dict[str, Row] = {}
         for size, _, some in batches(ids):
-            for each in self._execute(_select_by_ids(columns, size), (queue.number, *some)).fetchall():
+            for each in self._execute(select_by_ids(columns, size), (queue.number, *some)).fetchall():
                 found[each[ID]] = each
         return [found.get(id) for id in ids]
 
     def update(
-        self, queue: QueueRecord, ids: Sequence[str], change: Change, now: float, want: Want
+        self,
+        queue: QueueRecord,
+        ids: Sequence[str],
+        change: Change,
+        now: float,
+        want: Want,
+        receipts: Sequence[str] | None,
     ) -> list[Message | None]:
         if not queue.messages:
             return [None] * len(ids)
-        rows = self._by_ids(queue, ids, columns_of(want))
-        there = {found[ID]: found for found in rows if found is not None}
-        changed = {made.id: made for made in self.change(queue, list(there.values()), change, now)}
-        return [changed.get(id) for id in ids]
+        if len(set(ids)) < len(ids):  # one after the other: what is done for the first is seen by the next
+            alone = [None] * len(ids) if receipts is None else [(receipt,) for receipt in receipts]
+            return [self.update(queue, (id,), change, now, want, own)[0] for id, own in zip(ids, alone, strict=True)]
+        there, held = self._there(queue, ids, columns_of(want), now, receipts)
+        rows = list(there.values())
+        changed = {made.id: made for made in self.change(queue, rows, change, now, counts=receipts is None)}
+        return [HELD if id in held else changed.get(id) for id in ids]
 
-    def delete(self, queue: QueueRecord, ids: Sequence[str], want: Want) -> list[Message | None]:
+    def delete(
+        self, queue: QueueRecord, ids: Sequence[str], now: float, want: Want, receipts: Sequence[str] | None
+    ) -> list[Message | None]:
         if not queue.messages:
             return [None] * len(ids)
-        if want is Want.NOTHING and self._delete_unseen(queue, ids):
+        if want is Want.NOTHING and receipts is None and self._delete_unseen(queue, ids):
             return [SOME] * len(ids)
-        rows = self._by_ids(queue, ids, columns_of(want))
-        there = {found[ID]: found for found in rows if found is not None}
-        deleted = {id: message(found) for id, found in there.items()}
-        self._remove(queue, list(there.values()))
-        return [deleted.pop(id, None) for id in ids]
+        if receipts is not None and len(set(ids)) < len(ids):  # as for `update`
+            pairs = zip(ids, receipts, strict=True)
+            return [self.delete(queue, (id,), now, want, (receipt,))[0] for id, receipt in pairs]
+        there, held = self._there(queue, ids, columns_of(want), now, receipts)
+        if want is Want.NOTHING:
+            deleted = dict.fromkeys(there, SOME)
+        else:
+            deleted = {id: message(found) for id, found in there.items()}
+        self.remove_rows(queue, list(there.values()))
+        return [HELD if id in held else deleted.pop(id, None) for id in ids]
+
+    def _there(
+        self, queue: QueueRecord, ids: Sequence[str], columns: str, now: float, receipts: Sequence[str] | None
+    ) -> tuple[dict[str, Row], set[str]]:
+        """The rows with these ids, and the ids of those that are not for who shows these receipts."""
+        rows = self._by_ids(queue, ids, columns)
+        held: set[str] = set()
+        if receipts is not None:
+            for found, receipt in zip(rows, receipts, strict=True):
+                if found is not None and not is_held(found, receipt, now):
+                    held.add(found[ID])
+        return {found[ID]: found for found in rows if found is not None and found[ID] not in held}, held
 
     def _delete_unseen(self, queue: QueueRecord, ids: Sequence[str]) -> bool:
         """Delete them all, where all are there; else none of them."""
         count = hidden = length = 0
         for size, _, some in batches(ids):
-            counted = self._execute(_count_by_ids(size), (queue.number, *some)).fetchone()
+            counted = self._execute(count_by_ids(size), (queue.number, *some)).fetchone()
             count += counted[0]
             hidden += int(counted[1])
             length += int(counted[2])
         if count < len(ids) or len(set(ids)) < len(ids):
             return False
         for size, _, some in batches(ids):
-            self._execute(_delete_by_ids(size), (queue.number, *some))
-        self._gone(queue, count, hidden, length)
+            self._execute(delete_by_ids(size), (queue.number, *some))
+        self.gone(queue, count, hidden, length)
         return True
 
     # What matches
 
-    def place(self, queue: QueueRecord, marker: str | None) -> int:
-        """The place after which to look."""
-        if marker is None:
-            return 0
-        (found,) = self._by_ids(queue, [marker], "sequence, id")
-        return 0 if found is None else found[SEQUENCE]
+    def place(self, queue: QueueRecord, filters: Filters) -> int:
+        """The place after which to look, or before which where the newest are first; `ALL` for all."""
+        if filters.after is not None:
+            return filters.after
+        if filters.marker is None:
+            return ALL
+        (found,) = self._by_ids(queue, [filters.marker], "sequence, id")
+        return ALL if found is None else found[SEQUENCE]
 
     def rows(
-        self, queue: QueueRecord, after: int, limit: int, hidden: bool, want: Want, until: int = _LAST
+        self, queue: QueueRecord, filters: Filters, span: Span, limit: int, want: Want, room: int | None = None
     ) -> list[Row]:
-        """Up to `limit` rows in order, after one place and up to another; hidden ones only where asked."""
+        """Up to `limit` rows in order, of places in `span`; hidden ones only where asked. With `room`, as many as have
+        no more bytes of bodies together."""
         if not queue.messages:
             return []
-        if hidden and queue.hidden:
-            return self.all_rows(queue.number, after, limit, want, until)
-        if queue.messages == queue.hidden:
+        newest_first = filters.newest_first
+        if filters.match_hidden and queue.hidden:
+            found = self._all_rows(queue.number, span, limit, want, newest_first)
+        elif queue.messages == queue.hidden:
             return []
-        values = (queue.number, after, until, limit)
-        rows: list[Row] = self._execute(_select_visible(columns_of(want)), values).fetchall()
-        return rows
+        else:
+            statement = select_visible(columns_of(want), newest_first)
+            found = self._execute(statement, (queue.number, *span, limit))
+        if room is None:
+            rows: list[Row] = found.fetchall()
+            return rows
+        # Row by row: to read the bodies of all could take more memory than there is.
+        fit: list[Row] = []
+        for each in found:
+            room -= each[LENGTH]
+            if room < 0:
+                found.close()
+                break
+            fit.append(each)
+        return fit
+
+    def whole(self, rows: Sequence[Row]) -> list[Row]:
+        """The same rows, with their bodies."""
+        found: dict[int, Row] = {}
+        for size, _, some in batches([each[SEQUENCE] for each in rows]):
+            for each in self._execute(select_by_sequences(WHOLE, size), some).fetchall():
+                found[each[SEQUENCE]] = each
+        return [found[each[SEQUENCE]] for each in rows]
 
     def remove(self, queue: QueueRecord, rows: list[Row]) -> list[Message]:
         deleted = [message(found) for found in rows]
-        self._remove(queue, rows)
+        self.remove_rows(queue, rows)
         return deleted
 
     def next_visible(self, queue: QueueRecord, filters: Filters) -> float | None:
         if not queue.hidden or filters.match_hidden:
             return None
-        if filters.marker is None:
+        # For one that goes back it may be too early, which is harmless.
+        if not filters.narrow or filters.newest_first:
             first = self._directory.first_shown(queue)
             return None if first == NEVER else first
-        place = self.place(queue, filters.marker)
+        place = self.place(queue, filters)
         found = self._execute(
             "SELECT sequence, visible_at FROM messages WHERE queue = ? AND hidden = 1 ORDER BY visible_at LIMIT ?",
             (queue.number, PIECE),
@@ -295,11 +397,21 @@ class Messages:
         # Too early may be: who asked looks again then.
         return float(found[-1][1]) if len(found) == PIECE else None
 
-    def all_rows(self, number: int, after: int, limit: int, want: Want, until: int = _LAST) -> list[Row]:
-        """As `rows`, hidden or not, of the queue with this number, which may be buried."""
-        values = (number, after, until, number, after, until, limit)
-        rows: list[Row] = self._execute(_select_all(columns_of(want)), values).fetchall()
+    def buried_rows(self, number: int, after: int, limit: int, want: Want) -> list[Row]:
+        """Rows of a queue that is buried, after a place."""
+        rows: list[Row] = self._all_rows(number, (after, LAST), limit, want, newest_first=False).fetchall()
         return rows
+
+    def _all_rows(self, number: int, span: Span, limit: int, want: Want, newest_first: bool) -> sqlite3.Cursor:
+        values = (number, *span, number, *span, limit)
+        found: sqlite3.Cursor = self._execute(select_all(columns_of(want), newest_first), values)
+        return found
+
+    def oldest(self, queue: QueueRecord) -> float | None:
+        """When the first message, in order, was put."""
+        statement = "SELECT sequence, created FROM messages WHERE queue = ? AND hidden = ? ORDER BY sequence LIMIT 1"
+        found = [self._execute(statement, (queue.number, hidden)).fetchone() for hidden in (0, 1)]
+        return min([each for each in found if each is not None], default=(0, None))[1]
 
     def purge(self, keep: set[int]) -> bool:
         """Free a piece of the space of what was buried, but for the queues in `keep`; True where there was work."""
@@ -323,7 +435,10 @@ class Messages:
 
     # Rows change
 
-    def change(self, queue: QueueRecord, rows: list[Row], change: Change, now: float) -> list[Message]:
+    def change(
+        self, queue: QueueRecord, rows: list[Row], change: Change, now: float, counts: bool = True
+    ) -> list[Message]:
+        """Give rows other times; `counts` says whether a hide is a delivery."""
         ttl, hide = change.ttl, change.hide
         if rows and (ttl is not None or hide is not None):
             values: list[Any] = []
@@ -331,7 +446,7 @@ class Messages:
                 values.append(now + ttl if ttl else None)
             if hide is not None:
                 values.append(now + hide)
-            self._on_sequences(_update(ttl is not None, None if hide is None else hide > 0), values, rows)
+            self._on_sequences(update(ttl is not None, None if hide is None else hide > 0, counts), values, rows)
             if ttl and now + ttl < queue.due:
                 self._expect(queue, now + ttl)
             if hide is not None:
@@ -347,26 +462,35 @@ class Messages:
                 made.expires = now + ttl if ttl else NEVER
             if hide is not None:
                 made.visible_at = now + hide if hide else 0.0
-                if hide:
+                if hide and counts:
                     made.deliveries += 1
             changed.append(made)
         return changed
+
+    def arrived(self, queue: QueueRecord, size: int, expires: float) -> None:
+        """A message came from another queue."""
+        queue.messages += 1
+        queue.bytes += size
+        self.body_bytes += size
+        self._directory.change(queue)
+        if expires < queue.due:
+            self._expect(queue, expires)
 
     def _expect(self, queue: QueueRecord, due: float) -> None:
         queue.due = due
         self.lowest_due = min(self.lowest_due, due)
 
-    def _remove(self, queue: QueueRecord, rows: list[Row]) -> None:
+    def remove_rows(self, queue: QueueRecord, rows: Sequence[Row]) -> None:
         if rows:
             self._on_sequences("DELETE FROM messages", [], rows)
             hidden = sum([found[HIDDEN] for found in rows])
-            self._gone(queue, len(rows), hidden, sum([found[LENGTH] for found in rows]))
+            self.gone(queue, len(rows), hidden, sum([found[LENGTH] for found in rows]))
 
-    def _on_sequences(self, statement: str, values: list[Any], rows: list[Row]) -> None:
+    def _on_sequences(self, statement: str, values: list[Any], rows: Sequence[Row]) -> None:
         for size, _, some in batches([found[SEQUENCE] for found in rows]):
-            self._execute(_where_sequences(statement, size), [*values, *some])
+            self._execute(where_sequences(statement, size), [*values, *some])
 
-    def _gone(self, queue: QueueRecord, count: int, hidden: int, size: int) -> None:
+    def gone(self, queue: QueueRecord, count: int, hidden: int, size: int) -> None:
         queue.messages -= count
         queue.hidden -= hidden
         queue.bytes -= size
@@ -374,65 +498,3 @@ class Messages:
             self._directory.change(queue)
         else:
             self._directory.vanish(queue)
-
-
-# The text of a statement is also what SQLite's module finds the prepared one by.
-
-
-@cache
-def _insert(count: int) -> str:
-    return "INSERT OR IGNORE INTO messages VALUES " + ",".join([f"({marks(COLUMNS)})"] * count)
-
-
-@cache
-def _insert_plain(count: int) -> str:
-    """The same, for messages that have in common what is numbered: the first sequence, the time, and the expiry."""
-    rows = [
-        f"(?1 + {number}, ?{own}, ?{own + 1}, ?2, ?3, 0, ?2, 0, ?{own + 2}, ?{own + 3}, NULL)"
-        for number, own in enumerate(range(4, 4 + PLAIN_COLUMNS * count, PLAIN_COLUMNS))
-    ]
-    return "INSERT OR IGNORE INTO messages VALUES " + ",".join(rows)
-
-
-@cache
-def _select_by_ids(columns: str, count: int) -> str:
-    return f"SELECT {columns} FROM messages WHERE queue = ? AND id IN ({marks(count)})"
-
-
-@cache
-def _count_by_ids(count: int) -> str:
-    return (
-        f"SELECT count(*), total(hidden), total(length(body)) FROM messages WHERE queue = ? AND id IN ({marks(count)})"
-    )
-
-
-@cache
-def _delete_by_ids(count: int) -> str:
-    return f"DELETE FROM messages WHERE queue = ? AND id IN ({marks(count)})"
-
-
-@cache
-def _select_visible(columns: str) -> str:
-    return (
-        f"SELECT {columns} FROM messages WHERE queue = ? AND hidden = 0 AND sequence > ? AND sequence <= ? "
-        "ORDER BY sequence LIMIT ?"
-    )
-
-
-@cache
-def _select_all(columns: str) -> str:
-    part = f"SELECT {columns} FROM messages WHERE queue = ? AND hidden = {{}} AND sequence > ? AND sequence <= ?"
-    return f"{part.format(0)} UNION ALL {part.format(1)} ORDER BY sequence LIMIT ?"
-
-
-@cache
-def _update(ttl: bool, hide: bool | None) -> str:
-    sets = ["expires = ?"] if ttl else []
-    if hide is not None:
-        sets += ["hidden = 1, visible_at = ?, deliveries = deliveries + 1"] if hide else ["hidden = 0, visible_at = ?"]
-    return f"UPDATE messages SET {', '.join(sets)}"
-
-
-@cache
-def _where_sequences(statement: str, count: int) -> str:
-    return f"{statement} WHERE sequence IN ({marks(count)})"

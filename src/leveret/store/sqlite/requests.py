@@ -24,12 +24,15 @@ class Kind(IntEnum):
     UPDATE_MATCHING = 6  # filters
     DELETE_MATCHING = 7  # filters
     NEXT_VISIBLE = 8  # filters
-    LIST_QUEUES = 9  # a page
-    DELETE_QUEUES = 10  # a page
-    PLACE_OF_ACCOUNT = 11  # nothing; the account is the key's
-    LIST_ACCOUNTS = 12  # a limit, or None, and the place after which to begin
-    DELETE_ACCOUNTS = 13  # a list of names
-    SWEEP = 14  # nothing
+    POLICY = 9  # the members that change, or None
+    LIST_QUEUES = 10  # a page
+    DELETE_QUEUES = 11  # a page
+    DESCRIBE_QUEUES = 12  # a page
+    FIND_QUEUES = 13  # names
+    PLACE_OF_ACCOUNT = 14  # nothing; the account is the key's
+    LIST_ACCOUNTS = 15  # a limit, or None, and the place after which to begin
+    DELETE_ACCOUNTS = 16  # a list of names
+    SWEEP = 17  # nothing
 
 
 NOTHING: Final = Change()
@@ -41,6 +44,7 @@ class Request(Pending[Any]):
     The shard's thread sets `value` or `error`; on a loop that waits for it, `tell` then makes it the answer.
     """
 
+    receipts: Sequence[str] | None = None  # one for each id, where only what they hold is meant
     value: Any = None
     found: Sequence[Any] = ()  # by a long request, so far
     done_so_far = 0  # how much of it is committed

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 from zlib import crc32
 
-from leveret.model import NEVER, Draft, Message, Meta, Want
+from leveret.model import NEVER, Draft, Message, Meta, Want, holds
 from leveret.store.base import StoreError
 
 # What is read of a message, in the order in which `message` takes it.
@@ -29,6 +29,9 @@ def columns_of(want: Want) -> str:
 
 SEQUENCE: Final = 0
 ID: Final = 1
+CREATED: Final = 2
+VISIBLE_AT: Final = 4
+DELIVERIES: Final = 5
 HIDDEN: Final = 6
 LENGTH: Final = 7
 
@@ -82,6 +85,12 @@ def message(found: tuple[Any, ...]) -> Message:
         if check != checksum(queue, made.id, body, meta):
             raise DamagedMessage(f"the message '{made.id}' is damaged, and is not handed out: delete it by its id")
     return made
+
+
+def is_held(found: tuple[Any, ...], receipt: str, now: float) -> bool:
+    """Whether the message in these columns is held by who shows the receipt."""
+    visible_at = found[VISIBLE_AT] if found[HIDDEN] else 0.0
+    return holds(receipt, found[SEQUENCE], found[CREATED], found[DELIVERIES], visible_at, now)
 
 
 def checksum(queue: int, id: str, body: bytes, meta: bytes | None) -> int:

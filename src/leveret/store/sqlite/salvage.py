@@ -20,7 +20,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from leveret.model import InvalidName, check_name
+from leveret.model import MAX_SECONDS, InvalidName, check_name
 from leveret.store.base import Unusable
 from leveret.store.sqlite import schema
 from leveret.store.sqlite.file import DatabaseFile, in_use
@@ -44,6 +44,7 @@ _COLUMNS: Final = {
     "store": ("N", "I", "I", "T", "I"),
     "accounts": ("N", "T", "IN", "I"),
     "queues": ("N", "I", "T", "IN", "I", "I", "I", "RIN"),
+    "policies": ("N", "T", "T", "IN", "IN", "IN", "TN", "IN", "IN", "I"),
     "messages": ("N", "I", "T", "RI", "RIN", "I", "RI", "I", "I", "B", "BN"),
 }
 _BY_COUNT: Final = {len(kinds): table for table, kinds in _COLUMNS.items() if not table.startswith(("dead_", "sqlite"))}
@@ -156,6 +157,7 @@ class _Copy:
         self._accounts: dict[int, _Named] = {}
         self._queues: dict[int, _Named] = {}
         self._names: set[tuple[int, str]] = set()  # of both, each with its account's number
+        self._policies: dict[tuple[str, str], list[Any]] = {}
         self._dead: set[int] = set()  # queues that were deleted
         self._dead_accounts: set[int] = set()
         self._copied: defaultdict[int, _Copied] = defaultdict(_Copied)
@@ -170,7 +172,7 @@ class _Copy:
                 roots[name] = root
         self._dead.update(number for number, _ in self._rows("dead_queues", roots["dead_queues"]))
         self._dead_accounts.update(number for number, _ in self._rows("dead_accounts", roots["dead_accounts"]))
-        for table in ("store", "accounts", "queues"):
+        for table in ("store", "accounts", "queues", "policies"):
             for number, row in self._rows(table, roots[table]):
                 self._take(table, number, row)
         self._execute("BEGIN")
@@ -270,6 +272,14 @@ class _Copy:
             if number == 1 and 0 <= shard < shards and 0 <= sequence < _LARGEST:
                 self._store = self._store or (shard, shards, identity, sequence)
             return
+        if table == "policies":
+            with suppress(InvalidName):
+                key = (check_name("account", row[1]), check_name("queue", row[2]))
+                if _is_possible(*row[2:]):
+                    self._policies.setdefault(key, row[1:])
+                    return
+            self._sound.discard(table)
+            return
         there = self._accounts if table == "accounts" else self._queues
         account, name, place, messages = (0, *row[1:]) if table == "accounts" else row[1:5]
         if number in there:
@@ -335,7 +345,11 @@ class _Copy:
             if not self._is_deleted(number):
                 there = self._copied[number].messages if number in self._copied else 0
                 self._report.missing += max(0, queue.messages - there)
-        self._name_what_is_lost(*self._write_store())
+        shard, shards = self._write_store()
+        self._name_what_is_lost(shard, shards)
+        for (name, _), policy in self._policies.items():
+            if shard_of(name, shards) == shard:
+                self._execute(f"INSERT INTO policies VALUES (NULL, {marks(len(policy))})", policy)
         queues: Counter[int] = Counter()
         for number, copied in self._copied.items():
             queue = self._queues[number]
@@ -390,6 +404,24 @@ class _Copy:
 
 
 _INSERT: Final = f"INSERT OR IGNORE INTO messages VALUES ({marks(COLUMNS)})"
+
+
+def _is_possible(
+    queue: str,
+    ttl: int | None,
+    hide: int | None,
+    deliveries: int | None,
+    dead_letter: str | None,
+    messages: int | None,
+    size: int | None,
+    dropped: int,
+) -> bool:
+    """Whether a policy can have been set; `InvalidName` where that is not for the name of its dead letter queue."""
+    if dead_letter is not None and check_name("queue", dead_letter) == queue:
+        return False
+    seconds = all(each is None or 0 <= each <= MAX_SECONDS for each in (ttl, hide))
+    counts = all(each is None or 0 < each < _LARGEST for each in (deliveries, messages, size))
+    return seconds and counts and 0 <= dropped < _LARGEST
 
 
 @lru_cache(maxsize=1024)

@@ -8,11 +8,28 @@ from typing import Final
 from leveret.store.base import Unusable
 
 APPLICATION_ID: Final = 0x4C657665  # "Leve", in the header of the file: `file` and others can tell whose it is
-VERSION: Final = 1
+VERSION: Final = 2
+
+# What is set for a queue lasts though the queue is empty, and so is not kept with it.
+_POLICIES: Final = """
+CREATE TABLE policies (
+    number INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    default_ttl INTEGER,          -- NULL, here and below: not set
+    default_hide INTEGER,
+    max_deliveries INTEGER,
+    dead_letter TEXT,
+    max_messages INTEGER,
+    max_bytes INTEGER,
+    dropped INTEGER NOT NULL      -- messages that were delivered too often, while there was no dead letter queue
+);
+CREATE UNIQUE INDEX policies_by_name ON policies (account, queue);
+"""
 
 # Messages are found in three ways, each by an index: by id; in order, those that are hidden apart from those that are
 # not; and by the time at which they expire or reappear. A message's place in its queue is its row id.
-_TABLES: Final = """
+_TABLES: Final = f"""
 CREATE TABLE store (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     shard INTEGER NOT NULL,       -- which of the files of the store this is
@@ -63,10 +80,10 @@ CREATE INDEX messages_expiring ON messages (queue, expires);
 -- What was deleted at one stroke, and still takes space: nothing refers to it.
 CREATE TABLE dead_accounts (number INTEGER PRIMARY KEY);
 CREATE TABLE dead_queues (number INTEGER PRIMARY KEY);
-"""
+{_POLICIES}"""
 
 # The step from each older version to the next, by the version from which it leads.
-_STEPS: Final[dict[int, str]] = {}
+_STEPS: Final[dict[int, str]] = {1: _POLICIES}
 
 
 def prepare(connection: sqlite3.Connection, path: str, steps: dict[int, str] | None = None) -> bool:

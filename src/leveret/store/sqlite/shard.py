@@ -10,18 +10,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from leveret.model import NEVER, Draft, Filters, Want
+from leveret.model import HELD, NEVER
 from leveret.store.base import StoreError, StoreFull
-from leveret.store.sqlite.directory import Directory, Key, QueueRecord
+from leveret.store.sqlite.batch import Batch
+from leveret.store.sqlite.directory import Directory, Key
 from leveret.store.sqlite.file import error_name
-from leveret.store.sqlite.long import SWEEP, LongRequests, Steps, act, is_long
-from leveret.store.sqlite.messages import PIECE, Messages, Puts
+from leveret.store.sqlite.letters import Letters
+from leveret.store.sqlite.long import SWEEP, LongRequests, Steps, is_long
+from leveret.store.sqlite.messages import PIECE, Messages
 from leveret.store.sqlite.requests import NOTHING, Kind, Request
 
 _SEQUENCES: Final = 1 << 24  # set aside in the file at a time
-_DOUBTS: Final = 50  # queues that are settled at once for another's sake
 
 NO_ROOM: Final = (
     "the disk is full: there is no room beside what is kept back for deleting; "
@@ -31,15 +32,9 @@ NO_ROOM: Final = (
 # Errors after which nothing is certain of the file any more.
 _BREAKING: Final = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_PROTOCOL")
 
-Group: TypeAlias = tuple[int, int, int, Want]  # the identities of queue, filters and change
 
-# By names of this module: on CPython 3.11 `Kind.PUT` takes ten times as long.
-_PUT: Final = Kind.PUT
-_DELETE: Final = Kind.DELETE
-_NOTHING: Final = Want.NOTHING
+_PUT: Final = Kind.PUT  # on CPython 3.11 `Kind.PUT` takes ten times as long
 _READS: Final = frozenset({Kind.GET, Kind.SELECT, Kind.NEXT_VISIBLE})
-_MATCHING: Final = frozenset({Kind.UPDATE_MATCHING, Kind.DELETE_MATCHING})
-_ON_QUEUES: Final = frozenset(kind for kind in Kind if kind < Kind.LIST_QUEUES)
 
 
 class Broken(Exception):
@@ -59,18 +54,22 @@ class Shard:
         now: float,
         tell_visible: Callable[[str, str, float], None],
         tell_due: Callable[[float], None],  # when the next sweep is: where it gets earlier, and after each sweep
+        tell_dead: Callable[[str, str, int, int], None],
     ) -> None:
         self._execute = connection.execute
         self._connection = connection
         self._tell_visible = tell_visible
         self._tell_due = tell_due
+        self._tell_dead = tell_dead
         self._directory = Directory(connection, next_place)
         self._messages = Messages(connection, self._directory, self._take_sequences)
+        self._letters = Letters(connection.execute, self._directory, self._messages, self._take_sequences)
+        self._batch = Batch(self._directory, self._messages)
         self._settling: dict[Key, list[Request]] = {}  # what waits until a queue is settled
         self._long: dict[Request, Steps] = {}
         self._settle_next = False
         self._long_requests = LongRequests(
-            self._directory, self._messages, lambda: self._next_sequence - 1, self._swept
+            self._directory, self._messages, self._letters, lambda: self._next_sequence - 1, self._swept
         )
         stored: int
         (stored,) = self._execute("SELECT next_sequence FROM store").fetchone()
@@ -121,7 +120,7 @@ class Shard:
                 if not self._messages.settled(queue, now) or is_long(request, queue):
                     rest.append(request)
                     continue
-                request.value = self._do(request, queue, now)
+                request.value = self._batch.do(request, queue, now)
             except Exception as error:
                 request.error = self._sort_out(error)
             answered.append(request)
@@ -131,7 +130,7 @@ class Shard:
         """Do all of it in one transaction; those that are answered. What fails, fails alone."""
         try:
             with self._transaction():
-                answered, unsettled, long = self._apply(batch, now)
+                answered, unsettled, long, drafts = self._batch.apply(batch, now, set(self._settling))
         except Broken:
             raise
         except Exception as error:
@@ -141,6 +140,7 @@ class Shard:
             self._sort_out(error)
             # Somebody's request is at fault: one by one, it will be seen whose.
             return [done for request in batch for done in self.write([request], now)]
+        self.rows += len(batch) + drafts
         for key, request in unsettled:
             self._settling.setdefault(key, []).append(request)
         for request in long:
@@ -241,131 +241,17 @@ class Shard:
         except BaseException:
             self._messages.lowest_due = NEVER
             self._sequences_end = 0
+            self._letters.burials.clear()
             self._directory.forget()
             if self._connection.in_transaction:
                 self._execute("ROLLBACK")
             raise
+        if self._letters.burials:
+            self._tell_burials()
         lowest = self._messages.lowest_due
         if lowest < self._due:
             self._say_due(lowest)
         self._messages.lowest_due = NEVER
-
-    # Inside a transaction
-
-    def _apply(
-        self, batch: Sequence[Request], now: float
-    ) -> tuple[list[Request], list[tuple[Key, Request]], list[Request]]:
-        """Those that are answered, those that wait until a queue is settled, and those that are long.
-
-        Requests of one kind are done together, by as few statements as may be.
-        """
-        answered: list[Request] = []
-        unsettled: list[tuple[Key, Request]] = []
-        others: list[tuple[QueueRecord, Request]] = []
-        long: list[Request] = []
-        puts = _Puts()
-        deletes: dict[QueueRecord, list[Request]] = {}
-        groups: dict[Group, list[Request]] = {}
-        waiting = set(self._settling)
-        find = self._directory.find
-        for request in batch:
-            kind = request.kind
-            if kind not in _ON_QUEUES:
-                long.append(request)
-                continue
-            queue = find(request.key)
-            if (queue.due <= now or queue.shows_at <= now) and (
-                request.key in waiting or not self._messages.settle(queue, now)
-            ):
-                # Others are served before this queue has its next piece.
-                waiting.add(request.key)
-                unsettled.append((request.key, request))
-                continue
-            if request.withdrawn and kind in _MATCHING:
-                request.value = []
-                answered.append(request)
-                continue
-            if kind is _PUT:
-                if not request.what:
-                    request.value = []
-                    answered.append(request)
-                    continue
-                if not queue.messages:
-                    doubtful = self._doubtful(queue, now)
-                    if doubtful is not None:
-                        unsettled.append((doubtful, request))
-                        continue
-                puts.add(queue, request)
-            elif kind is _DELETE and request.want is _NOTHING:
-                deletes.setdefault(queue, []).append(request)
-            elif is_long(request, queue):
-                long.append(request)
-                continue
-            elif _takes(request):
-                groups.setdefault((id(queue), id(request.what), id(request.change), request.want), []).append(request)
-            else:
-                others.append((queue, request))
-                continue
-            answered.append(request)
-        # Puts first, while what was found out of their queues is true.
-        puts.store(self._messages, now)
-        for queue, together in deletes.items():
-            self._delete(queue, together)
-        for together in groups.values():
-            self._take(together, now)
-        for queue, request in others:
-            if is_long(request, queue):  # it is since the puts, and goes on as one
-                long.append(request)
-            else:
-                request.value = self._do(request, queue, now)
-                answered.append(request)
-        self.rows += len(batch) + puts.count
-        return answered, unsettled, long
-
-    def _doubtful(self, queue: QueueRecord, now: float) -> Key | None:
-        """A queue to settle before this one may appear: its account may be one that is no longer there."""
-        for _ in range(_DOUBTS):
-            key = self._directory.doubtful(queue.account, now)
-            if key is None or not self._messages.settle(self._directory.find(key), now):
-                return key
-        return key
-
-    def _delete(self, queue: QueueRecord, requests: list[Request]) -> None:
-        ids = [id for request in requests for id in request.what]
-        deleted = iter(self._messages.delete(queue, ids, _NOTHING))
-        for request in requests:
-            request.value = [next(deleted) for _ in request.what]
-
-    def _take(self, requests: list[Request], now: float) -> None:
-        """Each of these, which are equal, gets up to its limit of messages, and none that another got."""
-        like = requests[0]
-        queue = self._directory.find(like.key)
-        filters: Filters = like.what
-        limit = filters.limit
-        assert limit is not None
-        together = max(1, PIECE // limit)
-        for start in range(0, len(requests), together):
-            some = requests[start : start + together]
-            rows = self._messages.rows(queue, 0, limit * len(some), filters.match_hidden, like.want)
-            taken = act(self._messages, like, queue, rows, now)
-            for number, request in enumerate(some):
-                request.value = taken[number * limit : (number + 1) * limit]
-
-    def _do(self, request: Request, queue: QueueRecord, now: float) -> Any:
-        """What a request that is not long asks for, by itself."""
-        kind, what, want = request.kind, request.what, request.want
-        messages = self._messages
-        if kind is Kind.GET:
-            return messages.get(queue, what, want)
-        if kind is Kind.UPDATE:
-            return messages.update(queue, what, request.change, now, want)
-        if kind is Kind.DELETE:
-            return messages.delete(queue, what, want)
-        if kind is Kind.NEXT_VISIBLE:
-            return messages.next_visible(queue, what)
-        limit = PIECE if what.limit is None else min(what.limit, PIECE)
-        rows = messages.rows(queue, messages.place(queue, what.marker), limit, what.match_hidden, want)
-        return act(messages, request, queue, rows, now)
 
     # Small things
 
@@ -381,13 +267,15 @@ class Shard:
         """Say what is visible since these requests, or when it will be."""
         tell = self._tell_visible
         for request in answered:
+            if request.error is not None:
+                continue
             if request.kind is _PUT:
                 account, queue = request.key
                 for draft in request.what:
                     tell(account, queue, now + draft.hide if draft.hide else now)
             elif request.change is not NOTHING and request.change.hide is not None and request.value:
                 for changed in request.value:
-                    if changed is not None:
+                    if changed is not None and changed is not HELD:
                         tell(*request.key, now + request.change.hide)
 
     def _sort_out(self, error: Exception) -> Exception:
@@ -402,6 +290,13 @@ class Shard:
             raise Broken(f"{error} ({name})") from error
         return StoreError(f"the database refused it: {error}")
 
+    def _tell_burials(self) -> None:
+        for account, queue, target, letters, at in self._letters.burials:
+            if target is not None:
+                self._tell_visible(account, target, at)
+            self._tell_dead(account, queue, 0 if target is None else letters, letters if target is None else 0)
+        self._letters.burials.clear()
+
     def _swept(self, due: float) -> None:
         self.rows += SWEEP
         self._say_due(due)
@@ -409,51 +304,6 @@ class Shard:
     def _say_due(self, at: float) -> None:
         self._due = at
         self._tell_due(at)
-
-
-class _Puts:
-    """The puts of a batch: those that are alike, which go quicker together, and the others."""
-
-    def __init__(self) -> None:
-        self._ttl = -1
-        self._plain: list[Request] = []
-        self._plain_drafts: list[Puts] = []
-        self._others: list[Request] = []
-        self._other_drafts: list[Puts] = []
-        self.count = 0  # drafts
-
-    def add(self, queue: QueueRecord, request: Request) -> None:
-        drafts: Sequence[Draft] = request.what
-        self.count += len(drafts)
-        if self._ttl < 0:
-            self._ttl = drafts[0].ttl
-        for draft in drafts:
-            if draft.hide or draft.ttl != self._ttl or draft.meta is not None:
-                self._others.append(request)
-                self._other_drafts.append((queue, drafts))
-                return
-        self._plain.append(request)
-        self._plain_drafts.append((queue, drafts))
-
-    def store(self, messages: Messages, now: float) -> None:
-        if self._plain:
-            for request, done in zip(self._plain, messages.put_plain(self._plain_drafts, self._ttl, now), strict=True):
-                request.value = done
-        if self._others:
-            for request, done in zip(self._others, messages.put(self._other_drafts, now), strict=True):
-                request.value = done
-
-
-def _takes(request: Request) -> bool:
-    """Whether it takes messages away from the others of its kind: then many are like one with a larger limit."""
-    if request.kind is Kind.DELETE_MATCHING:
-        takes = True
-    elif request.kind is Kind.UPDATE_MATCHING:
-        takes = bool(request.change.hide) and not request.what.match_hidden
-    else:
-        return False
-    filters: Filters = request.what
-    return takes and filters.marker is None and filters.limit is not None and 0 < filters.limit <= PIECE
 
 
 def _advance(steps: Steps, request: Request) -> bool:

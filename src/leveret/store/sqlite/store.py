@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -11,7 +11,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final
 
-from leveret.model import NEVER, Change, Draft, Filters, Message, Page, Put, Want
+from leveret.model import NEVER, Change, Draft, Filters, Message, Page, Policy, Put, QueueState, Want
 from leveret.store.base import Signals, Store, StoreFailed
 from leveret.store.sqlite.file import RESERVE, DatabaseFile
 from leveret.store.sqlite.files import last_place, open_together, shard_paths
@@ -61,7 +61,8 @@ class SqliteStore(Store):
         places = count(max(int(now * 1_000_000), *[last_place(each) + 1 for each in connections]))
         self._dues.open(signals)
         for number, (file, connection) in enumerate(zip(self._files, connections, strict=True)):
-            shard = Shard(connection, places.__next__, now, signals.visible, partial(self._dues.tell, number))
+            tell_due = partial(self._dues.tell, number)
+            shard = Shard(connection, places.__next__, now, signals.visible, tell_due, signals.dead)
             self._writers.append(Writer(f"sqlite-{number}", file, connection, shard, self._broken))
         for writer in self._writers:
             writer.start()
@@ -79,8 +80,11 @@ class SqliteStore(Store):
         now: float,
         want: Want = _ALL,
         change: Change = NOTHING,
+        receipts: Sequence[str] | None = None,
     ) -> Any:
         request = Request(kind, (account, queue), what, now, want, change)
+        if receipts is not None:
+            request.receipts = receipts
         writers = self._writers
         if len(writers) == 1:
             return writers[0].ask(request)
@@ -128,6 +132,20 @@ class SqliteStore(Store):
         answer: Answer[list[str]] = self._ask(Kind.DELETE_QUEUES, account, "", page, now)
         return answer
 
+    def describe_queues(self, account: str, page: Page, now: float) -> Answer[list[QueueState]]:
+        answer: Answer[list[QueueState]] = self._ask(Kind.DESCRIBE_QUEUES, account, "", page, now)
+        return answer
+
+    def find_queues(self, account: str, names: Sequence[str], now: float) -> Answer[list[QueueState]]:
+        answer: Answer[list[QueueState]] = self._ask(Kind.FIND_QUEUES, account, "", names, now)
+        return answer
+
+    def change_policy(
+        self, account: str, queue: str, change: Mapping[str, int | str | None] | None, now: float
+    ) -> Answer[Policy]:
+        answer: Answer[Policy] = self._ask(Kind.POLICY, account, queue, change, now)
+        return answer
+
     # Messages
 
     def put(self, account: str, queue: str, drafts: Sequence[Draft], now: float) -> Answer[list[Put]]:
@@ -141,15 +159,28 @@ class SqliteStore(Store):
         return answer
 
     def update(
-        self, account: str, queue: str, ids: Sequence[str], change: Change, now: float, want: Want = Want.ALL
+        self,
+        account: str,
+        queue: str,
+        ids: Sequence[str],
+        change: Change,
+        now: float,
+        want: Want = Want.ALL,
+        receipts: Sequence[str] | None = None,
     ) -> Answer[list[Message | None]]:
-        answer: Answer[list[Message | None]] = self._ask(Kind.UPDATE, account, queue, ids, now, want, change)
+        answer: Answer[list[Message | None]] = self._ask(Kind.UPDATE, account, queue, ids, now, want, change, receipts)
         return answer
 
     def delete(
-        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+        self,
+        account: str,
+        queue: str,
+        ids: Sequence[str],
+        now: float,
+        want: Want = Want.ALL,
+        receipts: Sequence[str] | None = None,
     ) -> Answer[list[Message | None]]:
-        answer: Answer[list[Message | None]] = self._ask(Kind.DELETE, account, queue, ids, now, want)
+        answer: Answer[list[Message | None]] = self._ask(Kind.DELETE, account, queue, ids, now, want, receipts=receipts)
         return answer
 
     def select(

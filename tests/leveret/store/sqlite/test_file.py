@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from leveret.model import Draft, Filters, Page
+from leveret.model import Draft, Filters, Page, Policy
 from leveret.store.base import StoreFailed, Unusable
 from leveret.store.sqlite import SqliteStore, schema
 from support.disk import OpenStore
@@ -155,22 +155,31 @@ STEP = "ALTER TABLE messages ADD COLUMN colour TEXT; UPDATE messages SET colour 
 class TestMigration:
     @pytest.fixture
     def older(self, open_store: OpenStore, path: Path) -> Iterator[sqlite3.Connection]:
-        """A file of version 0, which never was, with a message."""
+        """A file of the first version, with a message."""
         store = open_store()
         store.put("a", "q", [Draft("1", b"", 0, 0)], NOW)
         store.close()
         connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("PRAGMA user_version = 0")
+        connection.execute("DROP TABLE policies")
+        connection.execute("PRAGMA user_version = 1")
         yield connection
         connection.close()
 
     def test_an_older_version_is_brought_up_to_date(self, older: sqlite3.Connection) -> None:
-        assert not schema.prepare(older, "queue.db", {0: STEP})
+        assert not schema.prepare(older, "queue.db", {1: STEP})
         assert older.execute("SELECT colour FROM messages").fetchall() == [("grey",)]
         assert older.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
 
     def test_a_step_that_fails_leaves_all_as_it_was(self, older: sqlite3.Connection) -> None:
         with pytest.raises(sqlite3.OperationalError):
-            schema.prepare(older, "queue.db", {0: STEP + "SELECT * FROM nowhere;"})
+            schema.prepare(older, "queue.db", {1: STEP + "SELECT * FROM nowhere;"})
         assert "colour" not in older.execute("SELECT sql FROM sqlite_schema WHERE name = 'messages'").fetchone()[0]
-        assert older.execute("PRAGMA user_version").fetchone() == (0,)
+        assert older.execute("PRAGMA user_version").fetchone() == (1,)
+
+    def test_a_file_of_the_first_version_gets_policies(
+        self, older: sqlite3.Connection, open_store: OpenStore
+    ) -> None:
+        older.close()
+        store = open_store()
+        assert store.change_policy("a", "q", {"max_deliveries": 3}, NOW) == Policy(max_deliveries=3)
+        assert store.get("a", "q", ["1"], NOW)[0].id == "1"

@@ -15,7 +15,7 @@ from support.subject import START as NOW
 # Walks from one end that stop at once: of a table with one row, of what was buried, and of indexes in which everything
 # is what is looked for.
 BOUNDED = re.compile(
-    r"SCAN (store|dead_queues|dead_accounts|(\d+ )?CONSTANT ROWS?|\d+-ROW VALUES CLAUSE"
+    r"SCAN (store|policies USING COVERING INDEX policies_by_name|dead_queues|dead_accounts|(\d+ )?CONSTANT ROWS?|\d+-ROW VALUES CLAUSE"
     r"|queues USING (COVERING )?INDEX queues_(due|empty)|accounts USING COVERING INDEX accounts_empty)"
 )
 
@@ -40,8 +40,14 @@ def everything(open_store: OpenStore) -> None:
     store = open_store()
     wants = list(Want)
     filters = [
-        Filters(limit, marker, hidden) for limit in (1, 600, None) for marker in (None, "5") for hidden in (False, True)
+        Filters(limit, marker, hidden, None, newest_first, room)
+        for limit in (1, 600, None)
+        for marker in (None, "5")
+        for hidden in (False, True)
+        for newest_first, room in ((False, None), (True, 5))
     ]
+    store.change_policy("a", "q", {"max_deliveries": 2, "dead_letter": "dead", "default_ttl": 5}, NOW)
+    store.change_policy("b", "1", {"max_messages": 2}, NOW)
     changes = [Change(ttl, hide) for ttl in (None, 0, 700) for hide in (None, 0, 30)]
     now = NOW
     for count in (3, 700):
@@ -50,6 +56,8 @@ def everything(open_store: OpenStore) -> None:
                 drafts = [Draft(f"{n}", b"x", 600 * (n % 2), n % 3) for n in range(count)]
                 store.put("a", "q", drafts, now)
                 store.put("a", "q", drafts[:2], now)
+                store.put("a", "q", [Draft("1", b"", 5, 0, only_new=True)], now)
+                store.change_policy("a", "q", {"dead_letter": "dead" if index % 2 else None}, now)
                 store.put("b", f"{index}", [Draft("1", b"", 10, 0), Draft("2", b"", 0, 0)], now)
                 store.get("a", "q", ["1", "none"], now, want)
                 for change in changes:
@@ -57,6 +65,10 @@ def everything(open_store: OpenStore) -> None:
                 store.select("a", "q", each, now, want)
                 store.next_visible("a", "q", each, now)
                 store.update_matching("a", "q", each, changes[index % len(changes)], now, want)
+                store.update("a", "q", ["1", "2"], Change(hide=5), now, want, ["0.0.0.0", "none"])
+                store.delete("a", "q", ["1", "2"], now, want, ["0.0.0.0", "none"])
+                store.describe_queues("b", Page(5, "1"), now)
+                store.find_queues("a", ["q", "dead"], now)
                 store.delete("a", "q", ["1"], now, want)
                 store.delete("a", "q", ["1", "2"], now, want)
                 store.delete_matching("a", "q", each, now, want)
@@ -64,6 +76,7 @@ def everything(open_store: OpenStore) -> None:
                 store.list_accounts(Page(5, "a"), now)
                 now += 11
                 store.sweep(now)
+    store.change_policy("b", "1", None, now)
     store.delete_queues("b", Page(limit=3), now)
     store.delete_accounts(Page(), now)
     store.close()

@@ -1,0 +1,226 @@
+"""What a request's body says: messages to be put together, and policies. Bytes in, values out; no I/O."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from leveret.frontend.parameters import MAX_MANY
+from leveret.model import MAX_SECONDS, InvalidName, Meta, check_name
+from scalestack.http.message import Headers, header_text
+from scalestack.http.problem import HttpError
+
+MAX_HEADERS: Final = 8 << 10  # bytes of names and values of one message's headers
+MAX_CONTENT_TYPE: Final = 255  # bytes
+NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+
+_PREFIX: Final = b"leveret-header-"
+_MEMBERS: Final = ("id", "body", "ttl", "hide", "content_type", "headers")
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,255}")  # RFC 9110 section 5.6.2
+# RFC 9110 section 8.3.1: a type, a subtype, and parameters whose values are tokens or quoted strings.
+# Written so that no two ways lead through the same spaces: else it could take for ever to find that it doesn't match.
+_MEDIA_TYPE: Final = re.compile(
+    rf"{_TOKEN.pattern}/{_TOKEN.pattern}"
+    rf"(?:[ \t]*;(?:[ \t]*{_TOKEN.pattern}=(?:{_TOKEN.pattern}|\"(?:[^\"\\]|\\.)*\"))?)*"
+)
+_UNFIT: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # what no header's value may hold
+_WHOLE: Final = 1 << 53  # the largest number that all readers of JSON read alike (RFC 8259 section 6)
+# Of the members of a policy that are numbers, from where to where they go.
+_RANGES: Final = {
+    "default_ttl": (0, MAX_SECONDS),
+    "default_hide": (0, MAX_SECONDS),
+    "max_deliveries": (1, MAX_SECONDS),
+    "max_messages": (1, _WHOLE),
+    "max_bytes": (1, _WHOLE),
+}
+
+
+class Incoming:
+    """A message as it came, checked, but for its size."""
+
+    __slots__ = ("body", "hide", "id", "meta", "ttl")
+
+    def __init__(self, id: str | None, body: bytes, ttl: int | None, hide: int | None, meta: Meta | None) -> None:
+        self.id = id
+        self.body = body
+        self.ttl = ttl
+        self.hide = hide
+        self.meta = meta
+
+
+def meta_of(headers: Headers) -> Meta | None:
+    """What the headers of a PUT say of its message; `HttpError` 400 where they say too much."""
+    content_type: str | None = None
+    given: dict[str, str] = {}
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered == b"content-type":
+            content_type = header_text(value)
+        elif lowered.startswith(_PREFIX):
+            key = name[len(_PREFIX) :].decode("latin-1")
+            text = header_text(value)
+            # A header that is there twice is a list (RFC 9110 section 5.3).
+            given[key] = f"{given[key]}, {text}" if key in given else text
+    if content_type is None and not given:
+        return None
+    try:
+        return _meta(content_type, given)
+    except ValueError as error:
+        raise HttpError(400, "bad-header", str(error)) from error
+
+
+def read_messages(body: bytes, content_type: bytes | None) -> list[Incoming]:
+    """The messages in the body of a PUT to a queue; `HttpError` 400 that says which of them is wrong, and how."""
+    kind = (content_type or b"").partition(b";")[0].strip().lower().decode("latin-1")
+    given = list(_lines(body) if kind in NDJSON else _listed(body))
+    if not 0 < len(given) <= MAX_MANY:
+        raise _bad(f"there are {len(given)} messages; 1 to {MAX_MANY} are expected")
+    return [_incoming(value, where) for where, value in given]
+
+
+def _listed(body: bytes) -> Iterator[tuple[str, Any]]:
+    value = _json(body, "the body")
+    if not isinstance(value, dict) or value.keys() != {"messages"} or not isinstance(value["messages"], list):
+        raise _bad('the body is not {"messages":[…]}; to send one message a line, say application/x-ndjson')
+    for number, message in enumerate(value["messages"], 1):
+        yield f"message {number}", message
+
+
+def _lines(body: bytes) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(body.split(b"\n"), 1):
+        if line.strip():
+            yield f"line {number}", _json(line, f"line {number}")
+
+
+def _json(text: bytes, where: str, bad: Callable[[str], HttpError] | None = None) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise (bad or _bad)(f"{where} is nested too deeply") from error
+    except ValueError as error:  # of JSON, of UTF-8, and of numbers that are too long
+        raise (bad or _bad)(f"{where} is no JSON: {error}") from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number that JSON knows")
+
+
+def _incoming(value: Any, where: str) -> Incoming:
+    if not isinstance(value, dict):
+        raise _bad(f"{where} is no object; one with a member 'body' is expected")
+    unknown = [name for name in value if name not in _MEMBERS]
+    if unknown:
+        raise _bad(f"{where} has a member '{unknown[0][:40]}'; known are {', '.join(_MEMBERS)}")
+    if "body" not in value:
+        raise _bad(f"{where} has no body")
+    id = value.get("id")
+    try:
+        if id is not None:
+            if not isinstance(id, str):
+                raise ValueError("its id is no string")
+            _encodable(check_name("message", id), "the id")
+        body, default_type = _body(value["body"])
+        content_type = value.get("content_type")
+        if content_type is not None and not isinstance(content_type, str):
+            raise ValueError("its content_type is no string")
+        headers = value.get("headers")
+        if headers is not None and not isinstance(headers, dict):
+            raise ValueError("its headers are no object")
+        meta = _meta(default_type if content_type is None else content_type, headers or {})
+        return Incoming(id, body, _seconds(value, "ttl"), _seconds(value, "hide"), meta)
+    except InvalidName as error:
+        raise HttpError(400, "bad-name", f"{where}: {error}") from error
+    except ValueError as error:
+        raise _bad(f"{where}: {error}") from error
+
+
+def _body(value: Any) -> tuple[bytes, str | None]:
+    """The bytes, and their content type where it follows from how they were given."""
+    if isinstance(value, str):
+        return _encodable(value, "the body"), None
+    if isinstance(value, dict) and value.keys() == {"base64"} and isinstance(value["base64"], str):
+        try:
+            return base64.b64decode(value["base64"], validate=True), None
+        except (binascii.Error, ValueError) as error:
+            raise ValueError(f"its body is no base64: {error}") from error
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encodable(text, "the body"), "application/json"
+
+
+def _encodable(text: str, what: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what} holds half of a surrogate pair, which is no character") from error
+
+
+def _seconds(value: Mapping[str, Any], name: str) -> int | None:
+    seconds = value.get(name)
+    if seconds is None or (type(seconds) is int and 0 <= seconds <= MAX_SECONDS):
+        return seconds
+    raise ValueError(f"its {name} is {_shown(seconds)}; whole seconds from 0 to {MAX_SECONDS} are expected")
+
+
+def _meta(content_type: str | None, headers: Mapping[str, Any]) -> Meta | None:
+    if content_type is None and not headers:
+        return None
+    if content_type is not None:
+        if _UNFIT.search(content_type) or len(content_type.encode()) > MAX_CONTENT_TYPE:
+            raise ValueError(f"the content type takes up to {MAX_CONTENT_TYPE} bytes, and no control characters")
+        if not _MEDIA_TYPE.fullmatch(content_type):
+            raise ValueError(f"the content type is '{content_type[:40]}'; one such as text/plain is expected")
+    size = 0
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"the header name '{name[:40]}' is not one that HTTP can carry")
+        if not isinstance(value, str) or _UNFIT.search(value) or value != value.strip():
+            raise ValueError(f"the header '{name}' takes text without control characters, or spaces at its ends")
+        size += len(name) + len(value.encode())
+    if size > MAX_HEADERS:
+        raise ValueError(f"the headers have {size:,} bytes; up to {MAX_HEADERS:,} are allowed")
+    return Meta(content_type, dict(headers) or None)
+
+
+def read_policy(body: bytes) -> dict[str, int | str | None] | None:
+    """What a PATCH changes of a policy, by member; None for all of it. `HttpError` 400 for what can't be."""
+    value = _json(body, "the body", _bad_policy)
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise _bad_policy("the body is no object of members to set, and not null, which removes the policy")
+    for name, member in value.items():
+        if name not in _RANGES and name != "dead_letter":
+            raise _bad_policy(
+                f"there is no '{name[:40]}' in a policy; known are {', '.join([*_RANGES, 'dead_letter'])}"
+            )
+        if member is None:
+            continue
+        if name == "dead_letter":
+            if not isinstance(member, str):
+                raise _bad_policy(f"dead_letter is {_shown(member)}; the name of a queue is expected, or null")
+            try:
+                _encodable(check_name("queue", member), "the name")
+            except ValueError as error:
+                raise _bad_policy(f"dead_letter: {error}") from error
+            continue
+        low, high = _RANGES[name]
+        if type(member) is not int or not low <= member <= high:
+            raise _bad_policy(f"{name} is {_shown(member)}; a whole number from {low} to {high} is expected, or null")
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:40] + "…"
+
+
+def _bad(detail: str) -> HttpError:
+    return HttpError(400, "bad-message", detail)
+
+
+def _bad_policy(detail: str) -> HttpError:
+    return HttpError(400, "bad-policy", detail)

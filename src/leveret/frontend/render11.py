@@ -1,0 +1,122 @@
+"""Messages and queues to the JSON and the headers of v1.1. Exactly its keys; knows no requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from json.encoder import encode_basestring as quoted
+from typing import Final
+
+from leveret.frontend.parameters import Detail
+from leveret.frontend.render import BYTES, JSON, NO_CONTENT, body_text
+from leveret.model import HELD, Message, Meta, Policy, QueueState, marker_of, timestamp
+from scalestack.http.message import Headers, Response
+
+_NONE, _ID, _ATTRIBUTES, _BODY, _ALL = Detail
+_NO_META: Final = Meta()
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+HEADER: Final = b"Leveret-Header-"  # before the name of a message's header
+
+
+def fields(message: Message, detail: Detail, now: float, hid: bool) -> str:
+    """What a message has, as the members of a JSON object, but for its id; `hid` where the request hid it just now."""
+    if detail is _BODY:
+        return f'"body":{body_text(message.body)}'
+    if detail is _NONE or detail is _ID:
+        return f'"receipt":"{message.receipt}"' if hid else ""
+    meta = message.meta or _NO_META
+    content_type = "null" if meta.content_type is None else quoted(meta.content_type)
+    headers = _json(dict(meta.headers)) if meta.headers else "{}"
+    receipt = f',"receipt":"{message.receipt}"' if hid else ""
+    body = f',"body":{body_text(message.body)}' if detail is _ALL else ""
+    return (
+        f'"ttl":{message.ttl(now)},"hide":{message.hide(now)},"created":"{timestamp(message.created)}",'
+        f'"deliveries":{message.deliveries},"marker":"{marker_of(message.sequence)}",'
+        f'"content_type":{content_type},"headers":{headers}{receipt}{body}'
+    )
+
+
+def text(message: Message, detail: Detail, now: float, hid: bool = False) -> str:
+    """One message of a list, as JSON."""
+    if detail is _BODY:
+        return body_text(message.body)
+    if detail is _ID:
+        return quoted(message.id)
+    return f'{{"id":{quoted(message.id)},{fields(message, detail, now, hid)}}}'
+
+
+def messages(
+    found: Sequence[Message],
+    detail: Detail,
+    now: float,
+    hid: bool = False,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> Response:
+    """The answer with the messages of a collection."""
+    if detail is _NONE:
+        return NO_CONTENT if not headers else Response(204, headers=headers)
+    texts = [text(message, detail, now, hid) for message in found]
+    return Response(200, f"[{','.join(texts)}]".encode(), JSON, headers)
+
+
+def message(found: Message, detail: Detail, now: float, hid: bool) -> Response:
+    """The answer with one message: its id and its body are sent as they are, not as JSON."""
+    if detail is _NONE:
+        return NO_CONTENT
+    if detail is _BODY:
+        meta = found.meta or _NO_META
+        kind = BYTES if meta.content_type is None else meta.content_type.encode()
+        return Response(200, found.body, kind, tuple(_headers(meta)))
+    if detail is _ID:
+        return Response(200, found.id.encode(), BYTES)
+    return Response(200, text(found, detail, now, hid).encode(), JSON)
+
+
+def _headers(meta: Meta) -> Headers:
+    return [(HEADER + name.encode(), value.encode()) for name, value in (meta.headers or {}).items()]
+
+
+def outcomes(ids: Sequence[str], found: Sequence[Message | None], detail: Detail, now: float, hid: bool) -> Response:
+    """The answer that says for each id what became of it."""
+    texts: list[str] = []
+    for id, message in zip(ids, found, strict=True):
+        if message is None or message is HELD:
+            texts.append(f'{{"id":{quoted(id)},"status":"{"gone" if message is None else "held"}"}}')
+            continue
+        more = fields(message, detail, now, hid)
+        if hid and detail is _BODY:
+            more += f',"receipt":"{message.receipt}"'
+        texts.append(f'{{"id":{quoted(id)},"status":"done"{"," if more else ""}{more}}}')
+    return Response(200, f"[{','.join(texts)}]".encode(), JSON)
+
+
+def ids(given: Sequence[str], status: int) -> Response:
+    """The answer with the ids of messages that were put."""
+    return Response(status, f"[{','.join(map(quoted, given))}]".encode(), JSON)
+
+
+def policy(found: Policy) -> Response:
+    return Response(200, _json(found.members()).encode(), JSON)
+
+
+def queues(found: Sequence[QueueState], now: float, headers: tuple[tuple[bytes, bytes], ...]) -> Response:
+    """The answer with queue objects."""
+    objects = [_queue(state, now) for state in found]
+    return Response(200, _json(objects).encode(), JSON, headers)
+
+
+def _queue(state: QueueState, now: float) -> dict[str, object]:
+    described: dict[str, object] = {
+        "id": state.name,
+        "messages": state.messages,
+        "visible": state.visible,
+        "hidden": state.hidden,
+        "bytes": state.bytes,
+        "oldest": None if state.oldest is None else max(0, int(now - state.oldest)),
+        "policy": state.policy.members(),
+    }
+    if state.dropped:
+        described["dropped"] = state.dropped
+    return described

@@ -1,0 +1,199 @@
+"""REST v1.0, which is frozen: a table of routes and short handlers. Translates between HTTP and the queue service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Final, TypeVar
+
+from leveret.frontend import parameters, render
+from leveret.frontend.openapi import Operation, Shape
+from leveret.frontend.parameters import Accepted, Detail, parse
+from leveret.model import Change, InvalidName, Message, Put, check_name
+from leveret.service import QueueService
+from scalestack.event.pending import Answer, Pending, then
+from scalestack.http.message import Handler, Request, Response
+from scalestack.http.problem import HttpError
+from scalestack.http.router import Route
+
+T = TypeVar("T")
+
+_CREATED: Final = Response(201)
+
+# By names of this module: on CPython 3.11 `Put.CREATED` takes ten times as long.
+_IS_NEW: Final = Put.CREATED
+_NONE: Final = Detail.NONE
+_UNCHANGED: Final = Change()
+
+
+class V10:
+    """The handlers of v1.0, which v1.1 has too where it says nothing else."""
+
+    def __init__(self, service: QueueService) -> None:
+        self._service = service
+
+    def routes(self, accounts: str) -> list[Route]:
+        """Those at the paths below `accounts`."""
+        queues = accounts + "/{account}"
+        messages = queues + "/{queue}"
+        message = messages + "/{message}"
+        names, many, one = Shape.NAMES, Shape.MESSAGES, Shape.MESSAGE
+
+        def route(method: str, path: str, handler: Handler, summary: str, shape: Shape, accepted: Accepted) -> Route:
+            return Route(method, path, handler, Operation(summary, shape, accepted))
+
+        return [
+            route("GET", accounts, self.list_accounts, "List accounts.", names, parameters.LIST_NAMES),
+            route("DELETE", accounts, self.delete_accounts, "Delete accounts.", names, parameters.DELETE_NAMES),
+            route("GET", queues, self.list_queues, "List queues.", names, parameters.LIST_NAMES),
+            route("DELETE", queues, self.delete_queues, "Delete queues.", names, parameters.DELETE_NAMES),
+            route("GET", messages, self.list_messages, "List messages.", many, parameters.LIST_MESSAGES),
+            route("POST", messages, self.update_messages, "Claim messages.", many, parameters.UPDATE_MESSAGES),
+            route("DELETE", messages, self.delete_messages, "Pop messages.", many, parameters.DELETE_MESSAGES),
+            route("GET", message, self.get_message, "Read a message.", one, parameters.GET_MESSAGE),
+            route("PUT", message, self.put_message, "Put a message.", Shape.PUT, parameters.PUT_MESSAGE),
+            route("POST", message, self.update_message, "Change a message.", one, parameters.UPDATE_MESSAGE),
+            route("DELETE", message, self.delete_message, "Delete a message.", one, parameters.DELETE_MESSAGE),
+        ]
+
+    # Accounts and queues.
+
+    def list_accounts(self, request: Request) -> Answer[Response]:
+        given = parse(request.query_string, parameters.LIST_NAMES)
+        return then(self._service.list_accounts(given.page), names_with(given.detail, "account"))
+
+    def delete_accounts(self, request: Request) -> Answer[Response]:
+        given = parse(request.query_string, parameters.DELETE_NAMES)
+        return then(self._service.delete_accounts(given.page), names_with(given.detail, "account"))
+
+    def list_queues(self, request: Request, account: str) -> Answer[Response]:
+        given = parse(request.query_string, parameters.LIST_NAMES)
+        check(account)
+        return then(self._service.list_queues(account, given.page), names_with(given.detail, "queue"))
+
+    def delete_queues(self, request: Request, account: str) -> Answer[Response]:
+        given = parse(request.query_string, parameters.DELETE_NAMES)
+        check(account)
+        return then(self._service.delete_queues(account, given.page), names_with(given.detail, "queue"))
+
+    # The messages of a queue.
+
+    def list_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
+        given = parse(request.query_string, parameters.LIST_MESSAGES)
+        check(account, queue)
+        found = self._service.select(account, queue, given.filters, given.wait, given.want)
+        return answer_with(found, self._messages, given.detail)
+
+    def update_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
+        refuse_body(request)
+        given = parse(request.query_string, parameters.UPDATE_MESSAGES)
+        check(account, queue)
+        changed = self._service.update_matching(account, queue, given.filters, given.change, given.wait, given.want)
+        return answer_with(changed, self._messages, given.detail)
+
+    def delete_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
+        given = parse(request.query_string, parameters.DELETE_MESSAGES)
+        check(account, queue)
+        deleted = self._service.delete_matching(account, queue, given.filters, given.wait, given.want)
+        return answer_with(deleted, self._messages, given.detail)
+
+    # One message.
+
+    def get_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
+        given = parse(request.query_string, parameters.GET_MESSAGE)
+        check_message(account, queue, message)
+        return answer_with(self._service.get(account, queue, message, given.want), self._message, given.detail)
+
+    def put_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
+        query = request.query_string
+        given = parse(query, parameters.PUT_MESSAGE).change if query else _UNCHANGED
+        check_message(account, queue, message)
+        service = self._service
+        done = service.put(account, queue, service.draft(message, request.body, given.ttl, given.hide))
+        return done.then(put_response) if isinstance(done, Pending) else put_response(done)
+
+    def update_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
+        refuse_body(request)
+        given = parse(request.query_string, parameters.UPDATE_MESSAGE)
+        check_message(account, queue, message)
+        changed = self._service.update(account, queue, message, given.change, given.want)
+        return answer_with(changed, self._message, given.detail)
+
+    def delete_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
+        given = parse(request.query_string, parameters.DELETE_MESSAGE)
+        check_message(account, queue, message)
+        return answer_with(self._service.delete(account, queue, message, given.want), self._message, given.detail)
+
+    # From the service's answers to responses.
+
+    def _messages(self, detail: Detail, found: list[Message]) -> Response:
+        if not found:
+            raise no_match("message")
+        return render.messages(found, detail, self._service.clock())
+
+    def _message(self, detail: Detail, found: Message | None) -> Response:
+        if found is None:
+            raise no_message()
+        if detail is _NONE:  # what a worker's DELETE asks for: spares it the clock
+            return render.NO_CONTENT
+        return render.message(found, detail, self._service.clock())
+
+
+def answer_with(answer: Answer[T], respond: Callable[[Detail, T], Response], detail: Detail) -> Answer[Response]:
+    """`respond(detail, answer)`: now where the answer is ready, else when it comes."""
+    # A function with the detail in it is made only where it has to wait.
+    return answer.then(partial(respond, detail)) if isinstance(answer, Pending) else respond(detail, answer)
+
+
+def no_match(kind: str) -> HttpError:
+    return HttpError(404, "no-match", f"no {kind} matches")
+
+
+def no_message() -> HttpError:
+    return HttpError(404, "no-such-message", "there is no message with this id in this queue")
+
+
+def put_response(done: Put) -> Response:
+    return _CREATED if done is _IS_NEW else render.NO_CONTENT
+
+
+def names_with(detail: Detail, kind: str) -> Callable[[list[str]], Response]:
+    def respond(found: list[str]) -> Response:
+        if not found:
+            raise no_match(kind)
+        return render.names(found, detail)
+
+    return respond
+
+
+def refuse_body(request: Request) -> None:
+    """To ignore the body of a POST would leave its sender believing that it did something."""
+    if request.body:
+        raise HttpError(
+            400,
+            "unexpected-body",
+            "a POST takes no body: ttl and hide are query parameters, and a message is made by a PUT to its own path",
+        )
+
+
+def check_message(account: str, queue: str, message: str) -> None:
+    try:
+        _check_queue(account, queue)
+        check_name("message", message)
+    except InvalidName as error:
+        raise HttpError(400, "bad-name", str(error)) from error
+
+
+def check(account: str, queue: str | None = None) -> None:
+    try:
+        _check_queue(account, queue)
+    except InvalidName as error:
+        raise HttpError(400, "bad-name", str(error)) from error
+
+
+# Most requests are for a few queues.
+@lru_cache(maxsize=4096)
+def _check_queue(account: str, queue: str | None) -> None:
+    check_name("account", account)
+    if queue is not None:
+        check_name("queue", queue)

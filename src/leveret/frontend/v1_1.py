@@ -1,0 +1,293 @@
+"""REST v1.1: what it adds to v1.0, and where it answers more. A table of routes and short handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from leveret.frontend import parameters, render, render11
+from leveret.frontend.follow import CONTENT_TYPE, HEADERS, follow
+from leveret.frontend.openapi import Operation, Shape
+from leveret.frontend.parameters import MAX_BODIES, Accepted, Detail, Parameters, parse
+from leveret.frontend.publish import meta_of, read_messages, read_policy
+from leveret.frontend.v1_0 import (
+    V10,
+    answer_with,
+    check,
+    check_message,
+    no_match,
+    no_message,
+    put_response,
+    refuse_body,
+)
+from leveret.ids import make_ids
+from leveret.model import (
+    HELD,
+    Filters,
+    Message,
+    Page,
+    Put,
+    QueueState,
+    Want,
+    marker_of,
+    place_of,
+)
+from scalestack.event.pending import Answer, then
+from scalestack.http.message import Handler, Request, Response, parse_query
+from scalestack.http.problem import HttpError
+from scalestack.http.router import Route
+
+_NONE: Final = Detail.NONE
+_EXISTS: Final = Put.EXISTS
+_NEW: Final = Put.CREATED
+_WITH_BODIES: Final = frozenset({Detail.BODY, Detail.ALL})
+
+
+class V11(V10):
+    """The handlers of v1.1."""
+
+    def routes(self, accounts: str) -> list[Route]:
+        queues = accounts + "/{account}"
+        messages = queues + "/{queue}"
+        message = messages + "/{message}"
+        names, many, one = Shape.NAMES_11, Shape.MESSAGES_11, Shape.MESSAGE_11
+
+        def route(
+            method: str, path: str, handler: Handler, summary: str, shape: Shape, accepted: Accepted | None
+        ) -> Route:
+            return Route(method, path, handler, Operation(summary, shape, accepted))
+
+        return [
+            route("GET", accounts, self.list_accounts, "List accounts.", names, parameters.LIST_NAMES),
+            route("DELETE", accounts, self.delete_accounts, "Delete accounts.", names, parameters.DELETE_NAMES),
+            route("GET", queues, self.list_queues, "List queues.", Shape.QUEUES, parameters.LIST_QUEUES),
+            route("DELETE", queues, self.delete_queues, "Delete queues.", names, parameters.DELETE_NAMES),
+            route("GET", messages, self.list_messages, "List messages, or follow them.", many, parameters.READ_MANY),
+            route("PUT", messages, self.put_messages, "Put many messages.", Shape.IDS, parameters.NO_PARAMETERS),
+            route("POST", messages, self.update_messages, "Claim messages.", many, parameters.UPDATE_MANY),
+            route("DELETE", messages, self.delete_messages, "Pop messages.", many, parameters.DELETE_MANY),
+            route("PATCH", messages, self.change_policy, "Set the policy.", Shape.POLICY, parameters.NO_PARAMETERS),
+            route("GET", message, self.get_message, "Read a message.", one, parameters.GET_MESSAGE),
+            route("PUT", message, self.put_message, "Put a message.", Shape.PUT_11, parameters.PUT_MESSAGE),
+            route("POST", message, self.update_message, "Change a message.", one, parameters.UPDATE_ONE),
+            route("DELETE", message, self.delete_message, "Delete a message.", one, parameters.DELETE_ONE),
+        ]
+
+    # Accounts and queues.
+
+    def list_accounts(self, request: Request) -> Answer[Response]:
+        given = parse(request.query_string, parameters.LIST_NAMES)
+        page = self._page(given.page)
+        return then(self._service.list_accounts(page), partial(self._names, request, given, page, "account"))
+
+    def list_queues(self, request: Request, account: str) -> Answer[Response]:
+        given = parse(request.query_string, parameters.LIST_QUEUES)
+        check(account)
+        page = self._page(given.page)
+        if given.ids:
+            return then(self._service.find_queues(account, given.ids), partial(self._states, request, given, page))
+        if given.detail is Detail.ALL:
+            return then(self._service.describe_queues(account, page), partial(self._states, request, given, page))
+        return then(self._service.list_queues(account, page), partial(self._names, request, given, page, "queue"))
+
+    def change_policy(self, request: Request, account: str, queue: str) -> Answer[Response]:
+        parse(request.query_string, parameters.NO_PARAMETERS)
+        check(account, queue)
+        return then(self._service.change_policy(account, queue, read_policy(request.body)), render11.policy)
+
+    # The messages of a queue.
+
+    def list_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
+        accept = request.header(b"accept")
+        if accept is not None and CONTENT_TYPE in accept.lower():
+            return self._follow(request, account, queue)
+        given = parse(request.query_string, parameters.READ_MANY)
+        check(account, queue)
+        if given.ids:
+            read = self._service.get_many(account, queue, given.ids, given.want)
+            return then(read, partial(self._outcomes, given, False))
+        filters = self._bounded(given)
+        found = self._service.select(account, queue, filters, given.wait, given.want)
+        return then(found, partial(self._page_of, request, given, filters))
+
+    def _follow(self, request: Request, account: str, queue: str) -> Response:
+        given = parse(request.query_string, parameters.FOLLOW)
+        check(account, queue)
+        after = given.filters.after
+        last = request.header(b"last-event-id")
+        if last:
+            after = place_of(last.decode("latin-1"))
+            if after is None:
+                raise HttpError(400, "bad-header", "Last-Event-ID is not the id of an event of a queue")
+        hidden = given.filters.match_hidden if given.match_hidden_given else True
+        events = follow(self._service, account, queue, after, hidden, given.detail, given.want)
+        return Response(200, content_type=CONTENT_TYPE, headers=HEADERS, stream=events)
+
+    def put_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
+        parse(request.query_string, parameters.NO_PARAMETERS)
+        check(account, queue)
+        incoming = read_messages(request.body, request.header(b"content-type"))
+        fresh = iter(make_ids(len(incoming)))
+        draft = self._service.draft
+        drafts = [draft(each.id or next(fresh), each.body, each.ttl, each.hide, each.meta) for each in incoming]
+        ids = [each.id for each in drafts]
+
+        def respond(done: list[Put]) -> Response:
+            return render11.ids(ids, 201 if _NEW in done else 200)
+
+        return then(self._service.put_many(account, queue, drafts), respond)
+
+    def update_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
+        refuse_body(request)
+        given = parse(request.query_string, parameters.UPDATE_MANY)
+        check(account, queue)
+        hides = bool(given.change.hide)
+        service = self._service
+        if given.ids:
+            # What a hide gives is a receipt, so that more than whether it was done must be known.
+            want = Want.ATTRIBUTES if hides and given.want is Want.NOTHING else given.want
+            changed = service.update_many(account, queue, given.ids, given.change, want, given.receipts or None)
+            return then(changed, partial(self._outcomes, given, hides))
+        found = service.update_matching(account, queue, self._bounded(given), given.change, given.wait, given.want)
+        return answer_with(found, self._hidden_messages if hides else self._messages, given.detail)
+
+    def delete_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
+        given = parse(request.query_string, parameters.DELETE_MANY)
+        check(account, queue)
+        service = self._service
+        if given.ids:
+            deleted = service.delete_many(account, queue, given.ids, given.want, given.receipts or None)
+            return then(deleted, partial(self._outcomes, given, False))
+        found = service.delete_matching(account, queue, self._bounded(given), given.wait, given.want)
+        return answer_with(found, self._messages, given.detail)
+
+    # One message.
+
+    def put_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
+        given = parse(request.query_string, parameters.PUT_MESSAGE).change
+        check_message(account, queue, message)
+        only_new = _only_new(request.header(b"if-none-match"))
+        meta = meta_of(request.headers)
+        service = self._service
+        draft = service.draft(message, request.body, given.ttl, given.hide, meta, only_new)
+        return then(service.put(account, queue, draft), _put)
+
+    def update_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
+        refuse_body(request)
+        given = parse(request.query_string, parameters.UPDATE_ONE)
+        check_message(account, queue, message)
+        changed = self._service.update(account, queue, message, given.change, given.want, given.receipt)
+        return answer_with(changed, self._hidden_message if given.change.hide else self._message, given.detail)
+
+    def delete_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
+        given = parse(request.query_string, parameters.DELETE_ONE)
+        check_message(account, queue, message)
+        deleted = self._service.delete(account, queue, message, given.want, given.receipt)
+        return answer_with(deleted, self._message, given.detail)
+
+    # Bounds.
+
+    def _page(self, page: Page) -> Page:
+        """At most what one answer holds."""
+        most = self._service.page
+        return page if page.limit is not None and page.limit <= most else Page(most, page.marker)
+
+    def _bounded(self, given: Parameters) -> Filters:
+        """At most what one answer holds, where it holds any message."""
+        filters = given.filters
+        if filters.limit == 1 or given.detail is _NONE:
+            return filters
+        return _bound(filters, self._service.page, given.detail in _WITH_BODIES)
+
+    # From the service's answers to responses.
+
+    def _page_of(self, request: Request, given: Parameters, filters: Filters, found: list[Message]) -> Response:
+        if not found:
+            raise no_match("message")
+        headers: tuple[tuple[bytes, bytes], ...] = ()
+        size = sum([len(message.body) for message in found]) if filters.max_bytes is not None else 0
+        # Of one that did not fit, nothing is known here: it may have been as large as any.
+        if len(found) == filters.limit or (
+            filters.max_bytes is not None and size + self._service.max_body > MAX_BODIES
+        ):
+            headers = _next(request, "after", marker_of(found[-1].sequence))
+        return render11.messages(found, given.detail, self._service.clock(), headers=headers)
+
+    def _messages(self, detail: Detail, found: list[Message]) -> Response:
+        if not found:
+            raise no_match("message")
+        return render11.messages(found, detail, self._service.clock())
+
+    def _hidden_messages(self, detail: Detail, found: list[Message]) -> Response:
+        if not found:
+            raise no_match("message")
+        return render11.messages(found, detail, self._service.clock(), hid=True)
+
+    def _message(self, detail: Detail, found: Message | None) -> Response:
+        return self._one(detail, found, hid=False)
+
+    def _hidden_message(self, detail: Detail, found: Message | None) -> Response:
+        return self._one(detail, found, hid=True)
+
+    def _one(self, detail: Detail, found: Message | None, hid: bool) -> Response:
+        if found is None:
+            raise no_message()
+        if found is HELD:
+            raise HttpError(
+                409,
+                "lease-lost",
+                "the lease of this receipt has ended: another may have the message, and it was left alone",
+            )
+        if detail is _NONE:  # what a worker's DELETE asks for: spares it the clock
+            return render.NO_CONTENT
+        return render11.message(found, detail, self._service.clock(), hid)
+
+    def _outcomes(self, given: Parameters, hid: bool, found: Sequence[Message | None]) -> Response:
+        return render11.outcomes(given.ids, found, given.detail, self._service.clock(), hid)
+
+    def _names(self, request: Request, given: Parameters, page: Page, kind: str, found: list[str]) -> Response:
+        if not found:
+            raise no_match(kind)
+        response = render.names(found, given.detail)
+        if len(found) == page.limit:
+            return Response(response.status, response.body, response.content_type, _next(request, "marker", found[-1]))
+        return response
+
+    def _states(self, request: Request, given: Parameters, page: Page, found: list[QueueState]) -> Response:
+        if not found:
+            raise no_match("queue")
+        if given.detail is not Detail.ALL:
+            return render.names([state.name for state in found], given.detail)
+        headers = () if given.ids or len(found) != page.limit else _next(request, "marker", found[-1].name)
+        return render11.queues(found, self._service.clock(), headers)
+
+
+# Stores do together what is asked for by the same objects.
+@lru_cache(maxsize=1024)
+def _bound(filters: Filters, page: int, bodies: bool) -> Filters:
+    limit = page if filters.limit is None else min(filters.limit, page)
+    return replace(filters, limit=limit, max_bytes=MAX_BODIES if bodies else None)
+
+
+def _next(request: Request, name: str, value: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The header that leads to the next page (RFC 8288)."""
+    kept = [pair for pair in parse_query(request.query_string) if pair[0] not in {"after", "marker", "wait"}]
+    target = f"{request.path.decode('latin-1')}?{urlencode([*kept, (name, value)], quote_via=quote)}"
+    return ((b"Link", f'<{target}>; rel="next"'.encode()),)
+
+
+def _only_new(if_none_match: bytes | None) -> bool:
+    if if_none_match is None:
+        return False
+    if if_none_match.strip() != b"*":
+        raise HttpError(400, "bad-header", "If-None-Match can only be '*', for a message that is not there yet")
+    return True
+
+
+def _put(done: Put) -> Response:
+    if done is _EXISTS:
+        raise HttpError(412, "exists", "there is a message with this id already, and it was left as it is")
+    return put_response(done)

@@ -1,0 +1,256 @@
+"""What one transaction does for the requests of a batch. Knows no transaction, no thread and no signal.
+
+Requests of one kind are done together, by as few statements as may be, and in an order of our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from leveret.model import NO_POLICY, Draft, Filters, Policy, Want
+from leveret.store.base import QueueFull
+from leveret.store.sqlite.directory import Directory, Key, QueueRecord
+from leveret.store.sqlite.long import act, has_dead, is_long, most_deliveries, span_of
+from leveret.store.sqlite.messages import ALL, PIECE, Messages, Puts
+from leveret.store.sqlite.requests import Kind, Request
+
+_DOUBTS: Final = 50  # queues that are settled at once for another's sake
+
+Group: TypeAlias = tuple[int, int, int, Want]  # the identities of queue, filters and change
+
+# By names of this module: on CPython 3.11 `Kind.PUT` takes ten times as long.
+_PUT: Final = Kind.PUT
+_DELETE: Final = Kind.DELETE
+_POLICY: Final = Kind.POLICY
+_NOTHING: Final = Want.NOTHING
+_MATCHING: Final = frozenset({Kind.UPDATE_MATCHING, Kind.DELETE_MATCHING})
+_ON_QUEUES: Final = frozenset(kind for kind in Kind if kind < Kind.LIST_QUEUES)
+
+
+class _DeadLetters(Exception):
+    """A claim came to messages that were delivered too often, of which there may be any number: nothing is done yet."""
+
+
+class Applied(NamedTuple):
+    """What became of the requests of a batch."""
+
+    answered: list[Request]
+    unsettled: list[tuple[Key, Request]]  # those that wait until a queue is settled
+    long: list[Request]
+    drafts: int  # that were stored
+
+
+class Batch:
+    """The requests that a shard does at one instant."""
+
+    def __init__(self, directory: Directory, messages: Messages) -> None:
+        self._directory = directory
+        self._messages = messages
+
+    def apply(self, batch: Sequence[Request], now: float, waiting: set[Key]) -> Applied:
+        """Do them, but for those of the queues in `waiting`, whose turn to be settled comes."""
+        answered: list[Request] = []
+        unsettled: list[tuple[Key, Request]] = []
+        others: list[tuple[QueueRecord, Request]] = []
+        long: list[Request] = []
+        puts = _Puts()
+        deletes: dict[QueueRecord, list[Request]] = {}
+        held_deletes: dict[QueueRecord, list[Request]] = {}
+        groups: dict[Group, list[Request]] = {}
+        find = self._directory.find
+        for request in batch:
+            kind = request.kind
+            if kind not in _ON_QUEUES:
+                long.append(request)
+                continue
+            queue = find(request.key)
+            if kind is _POLICY:
+                others.append((queue, request))
+                continue
+            if (queue.due <= now or queue.shows_at <= now) and (
+                request.key in waiting or not self._messages.settle(queue, now)
+            ):
+                # Others are served before this queue has its next piece.
+                waiting.add(request.key)
+                unsettled.append((request.key, request))
+                continue
+            if request.withdrawn and kind in _MATCHING:
+                request.value = []
+                answered.append(request)
+                continue
+            if kind is _PUT:
+                if not request.what:
+                    request.value = []
+                    answered.append(request)
+                    continue
+                if not queue.messages:
+                    doubtful = self._doubtful(queue, now)
+                    if doubtful is not None:
+                        unsettled.append((doubtful, request))
+                        continue
+                if queue.policy is not NO_POLICY:
+                    request.what = [queue.policy.settle(draft) for draft in request.what]
+                if queue.policy.limited or not puts.add(queue, request):
+                    others.append((queue, request))
+                    continue
+            elif kind is _DELETE and request.want is _NOTHING:
+                (deletes if request.receipts is None else held_deletes).setdefault(queue, []).append(request)
+            elif _takes(request):
+                groups.setdefault((id(queue), id(request.what), id(request.change), request.want), []).append(request)
+                continue
+            elif is_long(request, queue):
+                long.append(request)
+                continue
+            else:
+                others.append((queue, request))
+                continue
+            answered.append(request)
+        # Puts first, while what was found out of their queues is true.
+        puts.store(self._messages, now)
+        for queue, together in [*deletes.items(), *held_deletes.items()]:
+            self._delete(queue, together, now)
+        for together in groups.values():
+            left = self._take(together, now)
+            answered += together[: len(together) - len(left)]
+            long += left
+        for queue, request in others:
+            if is_long(request, queue):  # it is since the puts, and goes on as one
+                long.append(request)
+                continue
+            try:
+                request.value = self.do(request, queue, now)
+            except QueueFull as full:  # before anything was done, so that the others need not be done again
+                request.error = full
+            except _DeadLetters:
+                long.append(request)
+                continue
+            answered.append(request)
+        return Applied(answered, unsettled, long, puts.count)
+
+    def _doubtful(self, queue: QueueRecord, now: float) -> Key | None:
+        """A queue to settle before this one may appear: its account may be one that is no longer there."""
+        for _ in range(_DOUBTS):
+            key = self._directory.doubtful(queue.account, now)
+            if key is None or not self._messages.settle(self._directory.find(key), now):
+                return key
+        return key
+
+    def _delete(self, queue: QueueRecord, requests: list[Request], now: float) -> None:
+        ids = [id for request in requests for id in request.what]
+        receipts = None
+        if requests[0].receipts is not None:
+            receipts = [receipt for request in requests for receipt in request.receipts or ()]
+            if len(set(ids)) < len(ids):  # one of them may be good where another is not
+                for request in requests:
+                    request.value = self._messages.delete(queue, request.what, now, _NOTHING, request.receipts)
+                return
+        deleted = iter(self._messages.delete(queue, ids, now, _NOTHING, receipts))
+        for request in requests:
+            request.value = [next(deleted) for _ in request.what]
+
+    def _take(self, requests: list[Request], now: float) -> list[Request]:
+        """Each of these, which are equal, gets up to its limit of messages, and none that another got.
+
+        Answers those that came to dead letters, and are not served yet.
+        """
+        like = requests[0]
+        queue = self._directory.find(like.key)
+        filters: Filters = like.what
+        limit = filters.limit
+        assert limit is not None
+        together = max(1, PIECE // limit)
+        most = most_deliveries(like, queue)
+        for start in range(0, len(requests), together):
+            some = requests[start : start + together]
+            rows = self._messages.rows(queue, filters, span_of(filters, ALL), limit * len(some), like.want)
+            if has_dead(rows, most):
+                return requests[start:]
+            taken = act(self._messages, like, queue, rows, now)
+            for number, request in enumerate(some):
+                request.value = taken[number * limit : (number + 1) * limit]
+        return []
+
+    def do(self, request: Request, queue: QueueRecord, now: float) -> Any:
+        """What a request that is not long asks for, by itself."""
+        kind, what, want = request.kind, request.what, request.want
+        messages = self._messages
+        if kind is Kind.GET:
+            return messages.get(queue, what, want)
+        if kind is Kind.PUT:
+            return messages.put_with_care(queue, what, now)
+        if kind is Kind.UPDATE:
+            return messages.update(queue, what, request.change, now, want, request.receipts)
+        if kind is Kind.DELETE:
+            return messages.delete(queue, what, now, want, request.receipts)
+        if kind is Kind.NEXT_VISIBLE:
+            return messages.next_visible(queue, what)
+        if kind is Kind.POLICY:
+            return self._change_policy(queue, what)
+        limit = PIECE if what.limit is None else min(what.limit, PIECE)
+        span = span_of(what, messages.place(queue, what))
+        rows = messages.rows(queue, what, span, limit, want, what.max_bytes)
+        if not rows and what.max_bytes is not None:
+            rows = messages.rows(queue, what, span, 1, want)
+        if has_dead(rows, most_deliveries(request, queue)):
+            raise _DeadLetters
+        return act(messages, request, queue, rows, now)
+
+    def _change_policy(self, queue: QueueRecord, change: Mapping[str, int | str | None] | None) -> Policy:
+        if change is None:
+            self._directory.set_policy(queue, NO_POLICY)
+        elif change:
+            self._directory.set_policy(queue, queue.policy.changed(change))
+        return queue.policy
+
+
+class _Puts:
+    """The puts of a batch: those that are alike, which go quicker together, and the others."""
+
+    def __init__(self) -> None:
+        self._ttl = -1
+        self._plain: list[Request] = []
+        self._plain_drafts: list[Puts] = []
+        self._others: list[Request] = []
+        self._other_drafts: list[Puts] = []
+        self.count = 0  # drafts
+
+    def add(self, queue: QueueRecord, request: Request) -> bool:
+        """False where it must be put with care, and by itself."""
+        drafts: Sequence[Draft] = request.what
+        for draft in drafts:
+            if draft.only_new:
+                return False
+        self.count += len(drafts)
+        if self._ttl < 0:
+            self._ttl = drafts[0].ttl
+        for draft in drafts:
+            if draft.hide or draft.ttl != self._ttl or draft.meta is not None:
+                self._others.append(request)
+                self._other_drafts.append((queue, drafts))
+                return True
+        self._plain.append(request)
+        self._plain_drafts.append((queue, drafts))
+        return True
+
+    def store(self, messages: Messages, now: float) -> None:
+        if self._plain:
+            for request, done in zip(self._plain, messages.put_plain(self._plain_drafts, self._ttl, now), strict=True):
+                request.value = done
+        if self._others:
+            for request, done in zip(self._others, messages.put(self._other_drafts, now), strict=True):
+                request.value = done
+
+
+def _takes(request: Request) -> bool:
+    """Whether it takes messages away from the others of its kind: then many are like one with a larger limit."""
+    if request.kind is Kind.DELETE_MATCHING:
+        takes = True
+    elif request.kind is Kind.UPDATE_MATCHING:
+        takes = bool(request.change.hide) and not request.what.match_hidden
+    else:
+        return False
+    filters: Filters = request.what
+    if not takes or filters.narrow or filters.newest_first or filters.max_bytes is not None:
+        return False
+    return filters.limit is not None and 0 < filters.limit <= PIECE
