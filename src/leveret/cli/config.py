@@ -10,7 +10,7 @@ import click
 from leveret.cli.options import configured, make_server
 
 
-@click.command(short_help="Print the settings, and where each comes from.")
+@click.command
 @configured
 def config(**options: Any) -> None:
     """Print all settings that are in force, as TOML, each with where it comes from.

@@ -12,7 +12,7 @@ from rich.table import Table
 from leveret.cli.options import configured, make_server
 
 
-@click.command(short_help="Print the modules, and how they depend on each other.")
+@click.command
 @configured
 def modules(**options: Any) -> None:
     """Print all modules, as lsmod does: first those that `serve` loads, in their order.

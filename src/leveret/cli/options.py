@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from leveret.server import Server
+from leveret.server import PREFIX, Server
 from scalestack.config import Override, parse_assignment
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,4 +48,6 @@ def make_server(
     ):
         if text is not None:
             overrides.append(Override(key, text, origin))
-    return Server(file, os.environ, overrides)
+    # What `leveret work` tells its commands of headers is no setting, whatever the headers are called.
+    environ = {name: text for name, text in os.environ.items() if not name.startswith(f"{PREFIX}_HEADER_")}
+    return Server(file, environ, overrides)

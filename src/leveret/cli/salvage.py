@@ -18,7 +18,7 @@ from scalestack.config import ConfigError
 _LOST = 1  # the exit code where not everything could be read
 
 
-@click.command(short_help="Copy what can be read of a damaged database into a new one.")
+@click.command
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 def salvage(file: Path, new: Path) -> None:

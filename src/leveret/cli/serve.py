@@ -14,7 +14,7 @@ from leveret.cli.options import configured, make_server
 from scalestack.run import run
 
 
-@click.command(short_help="Run a server, until SIGTERM or Ctrl-C.")
+@click.command
 @configured
 def serve(**options: Any) -> None:
     """Serve until SIGTERM or Ctrl-C. Needs no configuration.

@@ -44,19 +44,19 @@ class TestConfig:
         assert code == 0
         assert settings["http"]["port"] == 8080
         assert settings["sqlite"] == {"durability": "full", "shards": 1}
-        assert settings["queue"] == {"default_ttl": 600, "default_hide": 0}
+        assert settings["queue"]["default_ttl"] == 600
         assert set(settings) >= {"server", "log", "event", "net", "http", "queue"}
 
     def test_each_value_says_where_it_comes_from(self, run, tmp_path, monkeypatch):
         file = tmp_path / "leveret.toml"
-        file.write_text("[http]\nmax_body = 5\n")
+        file.write_text("[http]\nmax_target = 500\n")
         monkeypatch.setenv("LEVERET_QUEUE__DEFAULT_TTL", "7")
         _, out, _ = run("config", "--config", str(file), "--port", "9000", "--set", "event.threads=3")
         origins = {line.split(" = ")[0]: line.split("# ")[1] for line in out.splitlines() if " = " in line}
         assert origins["port"] == "--port"
         assert origins["threads"] == "--set"
         assert origins["default_ttl"] == "environment LEVERET_QUEUE__DEFAULT_TTL"
-        assert origins["max_body"] == str(file)
+        assert origins["max_target"] == str(file)
         assert origins["max_headers"] == "default"
 
 
