@@ -19,7 +19,7 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-freethreaded soak lint format types bench clean
+.PHONY: help serve test test-freethreaded soak fuzz-api lint format types bench docs docs-serve clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,13 @@ test-freethreaded: ## run all the tests on a free-threaded Python, with the GIL 
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -c "import sys, uvloop, httptools; assert not sys._is_gil_enabled(), 'the GIL is on'; print('GIL off:', sys.version)"
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -m pytest $(ARGS)
 
-soak: $(VENV)/.installed-test ## the long form of the fault tests: hours of kill -9 and loss of power
+soak: $(VENV)/.installed-test fuzz-api ## the long form of tests: hours of kill -9, loss of power, followers, and made-up requests
 	LEVERET_KILL_CYCLES=1000 LEVERET_POWER_CYCLES=300 $(BIN)/python -m pytest tests/faults --durations=0 $(ARGS)
+	LEVERET_FOLLOW_MESSAGES=100000 $(BIN)/python -m pytest -s tests/leveret/test_following.py
+
+fuzz-api: ## 20,000 requests made from the API's description, by schemathesis in an environment of its own
+	@$(MAKE) --no-print-directory VENV=.venv-api .venv-api/.installed-api
+	.venv-api/bin/python tests/api $(ARGS)
 
 lint: $(VENV)/.installed-lint ## ruff: style and formatting
 	$(BIN)/ruff check
@@ -53,9 +58,16 @@ bench: $(VENV)/.installed-test ## measure against the ceiling, and what depth co
 	$(BIN)/python -m bench $(ARGS)
 	$(BIN)/python -m bench.depth
 	$(BIN)/python -m bench.depth_on_disk
+	$(BIN)/python -m bench.publish
+
+docs: $(VENV)/.installed-docs ## build the documentation into site/; warnings are errors
+	$(BIN)/mkdocs build --quiet
+
+docs-serve: $(VENV)/.installed-docs ## show the documentation on 127.0.0.1:8001, and again whenever it changes
+	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 clean: ## remove what make made
-	rm -rf .venv .venv-freethreaded .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-freethreaded .venv-api .mypy_cache .pytest_cache .ruff_cache build dist site
 
 $(VENV)/.installed: pyproject.toml
 	@test -x $(BIN)/python || { echo "installing into $(VENV) ..."; $(MAKE_VENV); }
@@ -68,4 +80,12 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 $(VENV)/.installed-lint: $(VENV)/.installed-test
 	@$(INSTALL) -e '.[lint]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(INSTALL) -e '.[docs]'
+	@touch $@
+
+$(VENV)/.installed-api: $(VENV)/.installed
+	@$(INSTALL) -e '.[api]'
 	@touch $@

@@ -37,8 +37,7 @@ PUT = _COUNTED % (BODY, "PUT", "body")
 DELETE = _COUNTED % (BODY, "DELETE", "nil")
 CLAIM = 'wrk.method = "POST"'
 
-# The server and the load each have a core of their own, where there are two.
-SERVER_CPU, LOAD_CPU = (0, 1) if (os.cpu_count() or 1) > 1 else (None, None)
+SERVER_CPU, LOAD_CPU = servers.CORES
 
 
 @dataclass

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+# The server and the load each have a core of their own, where there are two.
+CORES = (0, 1) if (os.cpu_count() or 1) > 1 else (None, None)
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -197,9 +197,10 @@ def _content(route: Route, shape: Shape) -> dict[str, Any]:
             content["text/event-stream"] = {"schema": TEXT}
         return content
     # The id and the body of one message are sent as they are; in v1.1 the body has its own content type.
-    message = reference("Message11" if shape is Shape.MESSAGE_11 else "Message")
-    raw = "*/*" if shape is Shape.MESSAGE_11 and route.method != "PUT" else _BYTES
-    return {_JSON: {"schema": message}, raw: {}}
+    if shape is Shape.MESSAGE_11:
+        own = {"description": "The message's body, where detail is body and it was put as JSON."}
+        return {_JSON: {"schema": {"anyOf": [reference("Message11"), own]}}, "*/*": {}}
+    return {_JSON: {"schema": reference("Message")}, _BYTES: {}}
 
 
 # What the arrays of an answer may hold.

@@ -34,6 +34,11 @@ def test_it_is_openapi(described):
     assert set(described) >= {"info", "paths", "components"}
 
 
+def test_it_is_valid(described):
+    validator = pytest.importorskip("openapi_spec_validator", reason="it is there with `make lint`, not on every build")
+    validator.validate(described)
+
+
 def test_every_reference_leads_somewhere(described):
     def follow(node):
         if isinstance(node, dict):
