@@ -17,8 +17,9 @@ NEVER: Final = math.inf
 MAX_SECONDS: Final = 2**31 - 1  # the longest ttl, hide or wait: 68 years
 MAX_NAME: Final = 255  # bytes of UTF-8 in the name of an account, a queue or a message
 
-# Sums of a wall time and whole seconds are rounded to within this much, so a remainder may be too long by it.
-_ROUNDING: Final = 1e-6  # seconds
+# Sums of a wall time and whole seconds are rounded to within this much, so a remainder may be too long by it, and an
+# age too short.
+ROUNDING: Final = 1e-6  # seconds
 _MARKER: Final = 15  # digits of the longest marker: its place is below 2^60
 _HEX: Final = frozenset("0123456789abcdefABCDEF")  # `int` takes more
 
@@ -98,14 +99,14 @@ class Message:
         """Seconds until it expires, rounded up; 0 where it never does. At least 1 for one that still will."""
         if self.expires == NEVER:
             return 0
-        left = self.expires - now - _ROUNDING
+        left = self.expires - now - ROUNDING
         return math.ceil(left) if left > 0 else 1
 
     def hide(self, now: float) -> int:
         """Seconds until it is visible, rounded up; 0 where it is."""
         if self.visible_at <= now:
             return 0
-        left = self.visible_at - now - _ROUNDING
+        left = self.visible_at - now - ROUNDING
         return math.ceil(left) if left > 0 else 1
 
     @property

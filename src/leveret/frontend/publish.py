@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -91,14 +93,18 @@ def _listed(body: bytes) -> Iterator[tuple[str, Any]]:
 
 
 def _lines(body: bytes) -> Iterator[tuple[str, Any]]:
+    found = 0
     for number, line in enumerate(body.split(b"\n"), 1):
         if line.strip():
+            found += 1
+            if found > MAX_MANY:
+                raise _bad(f"there are more than {MAX_MANY} messages; 1 to {MAX_MANY} are expected")
             yield f"line {number}", _json(line, f"line {number}")
 
 
 def _json(text: bytes, where: str, bad: Callable[[str], HttpError] | None = None) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unambiguous)
     except RecursionError as error:
         raise (bad or _bad)(f"{where} is nested too deeply") from error
     except ValueError as error:  # of JSON, of UTF-8, and of numbers that are too long
@@ -107,6 +113,23 @@ def _json(text: bytes, where: str, bad: Callable[[str], HttpError] | None = None
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number that JSON knows")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):  # it would be written as what `_no_constant` refuses
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, unless a name is there twice: which of them is meant, readers disagree on (RFC 8259 section 4)."""
+    made = dict(members)
+    if len(made) < len(members):
+        counts = Counter([name for name, _ in members])
+        twice = next(name for name, count in counts.items() if count > 1)
+        raise ValueError(f"the member '{twice[:40]}' is there twice")
+    return made
 
 
 def _incoming(value: Any, where: str) -> Incoming:

@@ -9,7 +9,7 @@ from typing import Final
 
 from leveret.frontend.parameters import Detail
 from leveret.frontend.render import BYTES, JSON, NO_CONTENT, body_text
-from leveret.model import HELD, Message, Meta, Policy, QueueState, marker_of, timestamp
+from leveret.model import HELD, ROUNDING, Message, Meta, Policy, QueueState, marker_of, timestamp
 from scalestack.http.message import Headers, Response
 
 _NONE, _ID, _ATTRIBUTES, _BODY, _ALL = Detail
@@ -114,7 +114,7 @@ def _queue(state: QueueState, now: float) -> dict[str, object]:
         "visible": state.visible,
         "hidden": state.hidden,
         "bytes": state.bytes,
-        "oldest": None if state.oldest is None else max(0, int(now - state.oldest)),
+        "oldest": None if state.oldest is None else max(0, int(now - state.oldest + ROUNDING)),
         "policy": state.policy.members(),
     }
     if state.dropped:

@@ -26,6 +26,7 @@ from leveret.frontend.v1_0 import (
 from leveret.ids import make_ids
 from leveret.model import (
     HELD,
+    Draft,
     Filters,
     Message,
     Page,
@@ -35,6 +36,7 @@ from leveret.model import (
     marker_of,
     place_of,
 )
+from leveret.service import BodyTooLarge
 from scalestack.event.pending import Answer, then
 from scalestack.http.message import Handler, Request, Response, parse_query
 from scalestack.http.problem import HttpError
@@ -44,6 +46,7 @@ _NONE: Final = Detail.NONE
 _EXISTS: Final = Put.EXISTS
 _NEW: Final = Put.CREATED
 _WITH_BODIES: Final = frozenset({Detail.BODY, Detail.ALL})
+_IN_PATHS: Final = "/%:@!$&'()*+,;="  # what may stand there as it is, beside letters and digits (RFC 3986 section 3.3)
 
 
 class V11(V10):
@@ -132,7 +135,12 @@ class V11(V10):
         incoming = read_messages(request.body, request.header(b"content-type"))
         fresh = iter(make_ids(len(incoming)))
         draft = self._service.draft
-        drafts = [draft(each.id or next(fresh), each.body, each.ttl, each.hide, each.meta) for each in incoming]
+        drafts: list[Draft] = []
+        for number, each in enumerate(incoming, 1):
+            try:
+                drafts.append(draft(each.id or next(fresh), each.body, each.ttl, each.hide, each.meta))
+            except BodyTooLarge as error:
+                raise BodyTooLarge(f"message {number}: {error}") from error
         ids = [each.id for each in drafts]
 
         def respond(done: list[Put]) -> Response:
@@ -275,7 +283,8 @@ def _bound(filters: Filters, page: int, bodies: bool) -> Filters:
 def _next(request: Request, name: str, value: str) -> tuple[tuple[bytes, bytes], ...]:
     """The header that leads to the next page (RFC 8288)."""
     kept = [pair for pair in parse_query(request.query_string) if pair[0] not in {"after", "marker", "wait"}]
-    target = f"{request.path.decode('latin-1')}?{urlencode([*kept, (name, value)], quote_via=quote)}"
+    path = quote(request.path, safe=_IN_PATHS)  # a client may have quoted too little
+    target = f"{path}?{urlencode([*kept, (name, value)], quote_via=quote)}"
     return ((b"Link", f'<{target}>; rel="next"'.encode()),)
 
 

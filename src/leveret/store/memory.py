@@ -37,6 +37,7 @@ from leveret.store.roll import Entry, Roll
 
 Key: TypeAlias = tuple[str, str]  # account and queue
 
+PIECE: Final = 500  # dead letters that are moved in one go; between two such, others get the locks
 SWEEP: Final = 1200  # slots and nodes to look at in one call: about 1,000 messages are freed
 
 
@@ -244,6 +245,9 @@ class MemoryStore(Store):
             with self._directory_lock:
                 found = self._appear_locked(account, queue, now)
                 with found.lock:
+                    if limited:  # another may have put into it meanwhile
+                        assert policy is not None
+                        found.records.make_room(drafts, policy, now)
                     done = found.records.put(drafts, now)
         signals = self._signals
         for draft in drafts:
@@ -358,7 +362,16 @@ class MemoryStore(Store):
     def _claim_past_dead(
         self, found: _Queue, filters: Filters, change: Change, now: float
     ) -> tuple[list[Message], float]:
-        """Claim, and move what was delivered too often out of the way, all at one stroke."""
+        """Claim, and move what was delivered too often out of the way: a piece at a time, each at one stroke."""
+        while True:
+            claimed = self._claim_or_bury(found, filters, change, now)
+            if claimed is not None:
+                return claimed
+
+    def _claim_or_bury(
+        self, found: _Queue, filters: Filters, change: Change, now: float
+    ) -> tuple[list[Message], float] | None:
+        """A piece of that; None where there may be more to move."""
         account, name = found.account.name, found.name
         policy = self._policies.get((account, name), NO_POLICY)
         most = policy.max_deliveries or MAX_SECONDS
@@ -368,9 +381,12 @@ class MemoryStore(Store):
             if policy.dead_letter is not None and policy.dead_letter != name:
                 target = self._appear_locked(account, policy.dead_letter, now)
             with found.lock:
-                while taken := found.records.take_worn_out(filters, most, now):
+                while len(letters) < PIECE and (
+                    taken := found.records.take_worn_out(filters, most, now, PIECE - len(letters))
+                ):
                     letters += taken
-                changed = found.records.update_matching(filters, change, now)
+                more = len(letters) == PIECE
+                changed = [] if more else found.records.update_matching(filters, change, now)
                 expires = NEVER if change.ttl is None else found.records.expires_min
                 if target is not None:
                     with target.lock:
@@ -388,7 +404,7 @@ class MemoryStore(Store):
         if letters:
             moved = 0 if target is None else len(letters)
             self._signals.dead(account, name, moved, len(letters) - moved)
-        return changed, expires
+        return None if more else (changed, expires)
 
     def _bury(self, target: _Queue, letters: Sequence[Message], queue: str, now: float) -> float:
         """Put dead letters into the queue `target`, whose lock is held; answers when the first message expires."""

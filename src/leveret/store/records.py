@@ -209,10 +209,12 @@ class Records:
         """Whether what matches holds messages that were delivered `most` times."""
         return any(leaf.deliveries[slot] >= most for leaf, slot in self._matching(filters, now))
 
-    def take_worn_out(self, filters: Filters, most: int, now: float) -> list[Message]:
-        """Remove such messages of what matches, and answer them."""
+    def take_worn_out(self, filters: Filters, most: int, now: float, limit: int) -> list[Message]:
+        """Remove up to `limit` such messages of what matches, and answer them."""
         taken: list[Message] = []
         for leaf, slot in self._matching(filters, now):
+            if len(taken) == limit:
+                break
             if leaf.deliveries[slot] >= most:
                 taken.append(_message(leaf, slot))
                 self._remove(leaf.ids[slot], leaf, slot, now)

@@ -8,22 +8,38 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from leveret.model import Change, Draft, Filters, Page
+from leveret.model import HELD, Change, Draft, Filters, Message, Page
+from leveret.store.base import QueueFull
 from leveret.store.memory import MemoryStore
 from support.conformance import StoreConformance
+from support.conformance11 import V11Conformance, V11InterfaceConformance
 from support.interface_conformance import CLAIM, NOW, Heard, StoreInterfaceConformance
 from support.subject import Silence, StoreSubject
+from support.subject11 import StoreSubject11
 
 
 class TestMemoryStore(StoreConformance):
     @pytest.fixture
     def subject(self) -> StoreSubject:
         return StoreSubject(MemoryStore())
+
+
+class TestMemoryStoreV11(V11Conformance):
+    @pytest.fixture
+    def subject(self) -> StoreSubject11:
+        return StoreSubject11(MemoryStore())
+
+
+class TestMemoryStoreInterfaceV11(V11InterfaceConformance):
+    @pytest.fixture
+    def make_store(self) -> type[MemoryStore]:
+        return MemoryStore
 
 
 class TestMemoryStoreInterface(StoreInterfaceConformance):
@@ -177,6 +193,65 @@ class TestThreads:
             due = store.sweep(NOW + 10)
         assert not store._accounts
         assert not store._agenda._heap
+
+    def test_a_limit_is_kept_by_all_who_put_together(self, store: MemoryStore) -> None:
+        for n in range(60):
+            queue = f"{n}"
+            store.change_policy("a", queue, {"max_messages": 1}, NOW)
+
+            def write(name: str, queue: str = queue) -> None:
+                with suppress(QueueFull):
+                    store.put("a", queue, [Draft(name, b"x", 600, 0)], NOW)
+
+            run_together(*(lambda name=name: write(name) for name in "123"))
+            assert len(store.select("a", queue, Filters(), NOW)) == 1
+
+    def test_dead_letters_that_go_to_and_fro_are_neither_lost_nor_doubled(self, store: MemoryStore) -> None:
+        names = [f"{n}" for n in range(60)]
+        for queue, other in (("q", "dead"), ("dead", "q")):
+            store.change_policy("a", queue, {"max_deliveries": 1, "dead_letter": other}, NOW)
+        put(store, *names, ttl=0)
+
+        def claim(queue: str) -> None:
+            for n in range(150):
+                store.update_matching("a", queue, Filters(limit=5), Change(hide=1), NOW + n)
+
+        run_together(lambda: claim("q"), lambda: claim("dead"), lambda: claim("q"))
+        left = [each for queue in ("q", "dead") for each in store.select("a", queue, Filters(match_hidden=True), NOW)]
+        assert sorted(each.body for each in left) == [b"x"] * 60
+        origins = [((each.meta and each.meta.headers) or {}).get("dead-letter-id", each.id) for each in left]
+        assert sorted(origins) == sorted(names)
+        states = store.describe_queues("a", Page(), NOW + 1000)
+        assert sum(state.messages for state in states) == 60
+        assert sum(state.hidden for state in states) == 0
+
+    def test_one_receipt_is_good_for_one_deletion(self, store: MemoryStore) -> None:
+        for n in range(60):
+            put(store, f"{n}")
+            (claimed,) = store.update_matching("a", "q", CLAIM, Change(hide=60), NOW)
+            done: list[bool] = []
+
+            def delete(claimed: Message = claimed, done: list[bool] = done) -> None:
+                (deleted,) = store.delete("a", "q", [claimed.id], NOW, receipts=[claimed.receipt])
+                done.append(deleted is not None and deleted is not HELD)
+
+            run_together(delete, delete, lambda claimed=claimed: store.update("a", "q", [claimed.id], Change(), NOW))
+            assert sorted(done) == [False, True]
+
+    def test_counts_are_right_after_all(self, store: MemoryStore) -> None:
+        def work(account: str) -> None:
+            for n in range(200):
+                store.put("a", "q", [Draft(f"{account}{n}", b"xy", 600, n % 2)], NOW)
+                for found in store.update_matching("a", "q", Filters(limit=2), Change(hide=60), NOW):
+                    if n % 3:
+                        store.delete("a", "q", [found.id], NOW, receipts=[found.receipt])
+                store.describe_queues("a", Page(), NOW)
+
+        run_together(*(lambda name=name: work(name) for name in "xyz"))
+        (state,) = store.describe_queues("a", Page(), NOW)
+        found = store.select("a", "q", Filters(match_hidden=True), NOW)
+        assert (state.messages, state.bytes) == (len(found), 2 * len(found))
+        assert state.hidden == sum(each.visible_at > NOW for each in found)
 
     def test_expiry_and_return_of_a_queue_under_listing(self, store: MemoryStore) -> None:
         def write() -> None:

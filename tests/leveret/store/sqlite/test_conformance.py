@@ -10,8 +10,10 @@ import pytest
 from leveret.store.base import Store
 from leveret.store.sqlite import Durability, SqliteStore
 from support.conformance import StoreConformance
+from support.conformance11 import V11Conformance, V11InterfaceConformance
 from support.interface_conformance import StoreInterfaceConformance
 from support.subject import StoreSubject
+from support.subject11 import StoreSubject11
 
 
 @pytest.fixture(params=[1, 3], ids=["1 shard", "3 shards"])
@@ -28,6 +30,20 @@ class TestSqliteStore(StoreConformance):
 
 
 class TestSqliteStoreInterface(StoreInterfaceConformance):
+    @pytest.fixture
+    def make_store(self, make_store: Callable[[], SqliteStore]) -> Callable[[], SqliteStore]:
+        return make_store
+
+
+class TestSqliteStoreV11(V11Conformance):
+    @pytest.fixture
+    def subject(self, make_store: Callable[[], Store]) -> Iterator[StoreSubject11]:
+        store = make_store()
+        yield StoreSubject11(store)
+        store.close()
+
+
+class TestSqliteStoreInterfaceV11(V11InterfaceConformance):
     @pytest.fixture
     def make_store(self, make_store: Callable[[], SqliteStore]) -> Callable[[], SqliteStore]:
         return make_store

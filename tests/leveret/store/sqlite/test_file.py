@@ -176,9 +176,7 @@ class TestMigration:
         assert "colour" not in older.execute("SELECT sql FROM sqlite_schema WHERE name = 'messages'").fetchone()[0]
         assert older.execute("PRAGMA user_version").fetchone() == (1,)
 
-    def test_a_file_of_the_first_version_gets_policies(
-        self, older: sqlite3.Connection, open_store: OpenStore
-    ) -> None:
+    def test_a_file_of_the_first_version_gets_policies(self, older: sqlite3.Connection, open_store: OpenStore) -> None:
         older.close()
         store = open_store()
         assert store.change_policy("a", "q", {"max_deliveries": 3}, NOW) == Policy(max_deliveries=3)

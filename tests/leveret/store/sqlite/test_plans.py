@@ -15,7 +15,8 @@ from support.subject import START as NOW
 # Walks from one end that stop at once: of a table with one row, of what was buried, and of indexes in which everything
 # is what is looked for.
 BOUNDED = re.compile(
-    r"SCAN (store|policies USING COVERING INDEX policies_by_name|dead_queues|dead_accounts|(\d+ )?CONSTANT ROWS?|\d+-ROW VALUES CLAUSE"
+    r"SCAN (store|dead_queues|dead_accounts|(\d+ )?CONSTANT ROWS?|\d+-ROW VALUES CLAUSE"
+    r"|policies USING COVERING INDEX policies_by_name"
     r"|queues USING (COVERING )?INDEX queues_(due|empty)|accounts USING COVERING INDEX accounts_empty)"
 )
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from leveret.model import Change, Draft, Filters, Meta, Page, Put
+import pytest
+
+from leveret.model import HELD, Change, Draft, Filters, Meta, Page, Policy, Put
+from leveret.store.base import QueueFull
 from support.disk import OpenStore
 from support.interface_conformance import CLAIM, Heard
 from support.subject import START as NOW
@@ -126,3 +129,91 @@ def test_what_was_deleted_stays_deleted(open_store: OpenStore) -> None:
     assert store.list_accounts(Page(), NOW) == ["b"]
     assert store.get("a", "s", ["1"], NOW) == [None]
     assert store.put("a", "s", [Draft("1", b"", 0, 0)], NOW) == [Put.CREATED]
+
+
+POLICY = Policy(default_ttl=0, default_hide=5, max_deliveries=3, dead_letter="dead ü", max_messages=2, max_bytes=2**53)
+
+
+def test_policies_are_kept_though_their_queues_are_empty(open_store: OpenStore) -> None:
+    store = open_store(shards=3)
+    for account in ("a", "b", "c", "ü"):
+        store.change_policy(account, "q", POLICY.members(), NOW)
+    store.change_policy("a", "gone", {"default_ttl": 5}, NOW)
+    store.change_policy("a", "gone", None, NOW)
+    store.close()
+    store = open_store(shards=3)
+    for account in ("a", "b", "c", "ü"):
+        assert store.change_policy(account, "q", {}, NOW) == POLICY
+    assert store.change_policy("a", "gone", {}, NOW) == Policy()
+
+
+def test_policies_are_in_force_after_a_restart(open_store: OpenStore) -> None:
+    store = open_store()
+    store.change_policy("a", "q", {"default_ttl": 50, "max_messages": 1, "max_deliveries": 1}, NOW)
+    store.close()
+    store = open_store()
+    store.put("a", "q", [Draft("1", b"", 600, 0, ttl_given=False)], NOW)
+    (message,) = store.get("a", "q", ["1"], NOW)
+    assert message.expires == NOW + 50
+    with pytest.raises(QueueFull):
+        store.put("a", "q", [Draft("2", b"", 600, 0)], NOW)
+    store.update_matching("a", "q", CLAIM, Change(hide=5), NOW)
+    store.close()
+    store = open_store(NOW + 5)
+    assert store.update_matching("a", "q", CLAIM, Change(hide=5), NOW + 5) == []
+    store.put("a", "q", [Draft("2", b"", 600, 0)], NOW + 5)
+    store.close()
+    store = open_store(NOW + 5)
+    (state,) = store.describe_queues("a", Page(), NOW + 5)
+    assert (state.messages, state.dropped) == (1, 1)
+
+
+def test_a_change_of_a_policy_goes_on_from_what_was_set(open_store: OpenStore) -> None:
+    store = open_store()
+    store.change_policy("a", "q", {"default_ttl": 5, "max_bytes": 7}, NOW)
+    store.close()
+    store = open_store()
+    assert store.change_policy("a", "q", {"max_bytes": None, "max_messages": 9}, NOW) == Policy(5, max_messages=9)
+    store.close()
+    assert open_store().change_policy("a", "q", {}, NOW) == Policy(5, max_messages=9)
+
+
+def test_receipts_are_good_after_a_restart(open_store: OpenStore) -> None:
+    store = open_store()
+    store.put("a", "q", [Draft(name, b"", 600, 0) for name in "123"], NOW)
+    claimed = store.update_matching("a", "q", Filters(limit=3), Change(hide=60), NOW)
+    receipts = [message.receipt for message in claimed]
+    store.update("a", "q", ["2"], Change(hide=60), NOW)
+    store.close()
+    store = open_store(NOW + 30)
+    extended, lost = store.update("a", "q", ["1", "2"], Change(hide=60), NOW + 30, receipts=receipts[:2])
+    assert (extended.deliveries, lost) == (1, HELD)
+    store.close()
+    store = open_store(NOW + 89)
+    first, third = store.delete("a", "q", ["1", "3"], NOW + 89.75, receipts=[receipts[0], receipts[2]])
+    assert (first.id, third) == ("1", HELD)
+
+
+def test_a_message_that_is_put_again_after_a_restart_is_another(open_store: OpenStore) -> None:
+    store = open_store()
+    store.put("a", "q", [Draft("1", b"", 600, 0)], NOW)
+    (old,) = store.update_matching("a", "q", CLAIM, Change(hide=600), NOW)
+    store.delete("a", "q", ["1"], NOW)
+    store.close()
+    store = open_store(NOW - 10)
+    store.put("a", "q", [Draft("1", b"", 0, 0)], NOW)
+    (new,) = store.update_matching("a", "q", CLAIM, Change(hide=600), NOW)
+    assert new.sequence > old.sequence
+    assert store.delete("a", "q", ["1"], NOW, receipts=[old.receipt]) == [HELD]
+
+
+def test_places_are_read_on_from_after_a_restart(open_store: OpenStore) -> None:
+    store = open_store()
+    store.put("a", "q", [Draft(name, b"", 0, 0) for name in "123"], NOW)
+    place = store.get("a", "q", ["2"], NOW)[0].sequence
+    store.delete("a", "q", ["2"], NOW)
+    store.close()
+    store = open_store()
+    store.put("a", "q", [Draft("4", b"", 0, 0)], NOW)
+    assert ids(store.select("a", "q", Filters(after=place), NOW)) == ["3", "4"]
+    assert ids(store.select("a", "q", Filters(after=place, newest_first=True), NOW)) == ["1"]

@@ -22,11 +22,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from leveret.model import Change, Draft, Filters, Meta, Page
+from leveret.model import MAX_SECONDS, Change, Draft, Filters, Meta, Page, Policy
 from leveret.store.base import Unusable
 from leveret.store.sqlite import pages as reader
 from leveret.store.sqlite import rows
 from leveret.store.sqlite import salvage as module
+from leveret.store.sqlite.files import shard_paths
 from leveret.store.sqlite.pages import INTERIOR, Pages, interior, leaf
 from leveret.store.sqlite.salvage import Report, salvage
 from leveret.store.sqlite.store import shard_of
@@ -250,6 +251,96 @@ class TestIntact:
         assert salvage(copy, new).whole
         assert len(contents(new)) == 100
         assert Path(f"{copy}-wal").read_bytes() == log
+
+
+class TestPolicies:
+    FULL = Policy(0, 5, 3, "dead ü", 7, 2**53)
+
+    @pytest.fixture
+    def policed(self, open_store: OpenStore, path: Path) -> Path:
+        """A database with policies, of queues that have messages and of others."""
+        store = open_store()
+        for number in range(40):
+            store.put("a", f"{number}", [Draft("1", b"x", 0, 0)], NOW)
+            store.change_policy("a", f"{number}", {"default_ttl": number, "max_deliveries": 1}, NOW)
+        store.change_policy("b", "empty ü", self.FULL.members(), NOW)
+        store.change_policy("b", "gone", {"default_ttl": 5}, NOW)
+        store.change_policy("b", "gone", None, NOW)
+        for _ in range(2):
+            store.put("a", "0", [Draft("2", b"", 0, 0)], NOW)
+            store.update("a", "0", ["1", "2"], Change(hide=0), NOW)
+            store.update_matching("a", "0", Filters(), Change(hide=5), NOW)
+            store.update_matching("a", "0", Filters(match_hidden=True), Change(hide=5), NOW)
+        store.put("a", "0", [Draft("3", b"", 0, 0)], NOW)
+        store.close()
+        return path
+
+    def test_they_come_out_as_they_were(self, policed: Path, new: Path) -> None:
+        assert salvage(policed, new).whole
+        store = open_at(new, NOW)
+        for number in range(40):
+            assert store.change_policy("a", f"{number}", {}, NOW) == Policy(number, max_deliveries=1)
+        assert store.change_policy("b", "empty ü", {}, NOW) == self.FULL
+        assert store.change_policy("b", "gone", {}, NOW) == Policy()
+        (state,) = store.find_queues("a", ["0"], NOW)
+        assert (state.messages, state.dropped) == (1, 3)
+        assert store.list_accounts(Page(), NOW) == ["a"]
+        store.close()
+
+    def test_each_shard_keeps_its_own(self, open_store: OpenStore, path: Path, tmp_path: Path) -> None:
+        names = [f"account {number}" for number in range(12)]
+        store = open_store(shards=3)
+        for number, name in enumerate(names):
+            store.change_policy(name, "q", {"default_hide": number}, NOW)
+        store.close()
+        target = tmp_path / "new.db"
+        for source, new in zip(shard_paths(path, 3), shard_paths(target, 3), strict=True):
+            assert salvage(source, new).whole
+        store = open_at(target, NOW, shards=3)
+        for number, name in enumerate(names):
+            assert store.change_policy(name, "q", {}, NOW) == Policy(default_hide=number)
+        store.close()
+
+    def test_messages_are_whole_where_their_page_is_lost(self, policed: Path, new: Path) -> None:
+        before = contents(policed)
+        data = policed.read_bytes()
+        policed.write_bytes(zeroed(data, roots(data)["policies"]))
+        report = salvage(policed, new)
+        assert not report.whole
+        assert contents(new) == before
+
+    def test_none_comes_out_that_could_not_be_set(self, policed: Path, new: Path) -> None:
+        data = policed.read_bytes()
+        start = (roots(data)["policies"] - 1) * PAGE
+        for attempt in range(60):
+            chance = random.Random(attempt)
+            damaged = bytearray(data)
+            for _ in range(chance.choice([1, 8, 64])):
+                damaged[start + chance.randrange(PAGE)] ^= 1 << chance.randrange(8)
+            policed.write_bytes(damaged)
+            for file in new.parent.glob("new.db*"):
+                file.unlink()
+            salvage(policed, new)
+            assert len(contents(new)) == 40
+            with closing(sqlite3.connect(new)) as connection:
+                rows = connection.execute("SELECT * FROM policies").fetchall()
+            for _, _, queue, ttl, hide, deliveries, dead_letter, messages, size, dropped in rows:
+                assert all(value is None or 0 <= value <= MAX_SECONDS for value in (ttl, hide))
+                assert all(value is None or 0 < value < 2**63 for value in (deliveries, messages, size))
+                assert dead_letter is None or 0 < len(dead_letter.encode()) <= 255
+                assert dead_letter != queue
+                assert dropped >= 0
+
+    def test_a_lease_goes_on(self, open_store: OpenStore, path: Path, new: Path) -> None:
+        store = open_store()
+        store.put("a", "q", [Draft("1", b"", 600, 0)], NOW)
+        (claimed,) = store.update_matching("a", "q", Filters(limit=1), Change(hide=60), NOW)
+        store.close()
+        salvage(path, new)
+        store = open_at(new, NOW + 1)
+        (deleted,) = store.delete("a", "q", ["1"], NOW + 59, receipts=[claimed.receipt])
+        assert deleted.deliveries == 1
+        store.close()
 
 
 class TestOnePage:
