@@ -253,6 +253,18 @@ class StoreInterfaceConformance:
         settle(store.delete("a", "q", ["2"], NOW))
         assert settle(store.next_visible("a", "q", Filters(), NOW)) == NOW + 30
 
+    def test_next_visible_is_now_where_the_time_came_since_nothing_matched(self, store: Store, settle: Settle) -> None:
+        settle(store.put("a", "q", [Draft("1", b"", 600, 20), Draft("2", b"", 600, 30)], NOW))
+        assert settle(store.select("a", "q", Filters(), NOW + 19.999)) == []
+        assert settle(store.next_visible("a", "q", Filters(), NOW + 20)) == NOW + 20
+        assert settle(store.next_visible("a", "q", CLAIM, NOW + 20.5)) == NOW + 20.5
+        assert settle(store.next_visible("a", "q", Filters(marker="1"), NOW + 20.5)) == NOW + 30
+
+    def test_next_visible_is_now_where_all_are_visible(self, store: Store, settle: Settle) -> None:
+        settle(store.put("a", "q", [Draft("1", b"", 600, 20)], NOW))
+        assert settle(store.next_visible("a", "q", CLAIM, NOW + 21)) == NOW + 21
+        assert settle(store.next_visible("a", "q", Filters(marker="1"), NOW + 21)) is None
+
     def test_next_visible_heeds_the_marker(self, store: Store, settle: Settle) -> None:
         settle(store.put("a", "q", [Draft("1", b"", 600, 20), Draft("2", b"", 600, 0), Draft("3", b"", 600, 50)], NOW))
         assert settle(store.next_visible("a", "q", Filters(marker="2"), NOW)) == NOW + 50

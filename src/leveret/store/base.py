@@ -173,9 +173,10 @@ class Store(ABC):
 
     @abstractmethod
     def next_visible(self, account: str, queue: str, filters: Filters, now: float) -> Answer[float | None]:
-        """Asked where nothing matches: the earliest time at which a message that is hidden now may match, or None.
+        """Asked where nothing matched: the earliest time at which a message that is hidden may match, or None.
 
-        Never too late. It may be too early, though later than `now`; who finds nothing then asks again.
+        That is `now` where one matches since: its time may have come between two calls. Never too late. It may be too
+        early; who finds nothing then asks again.
         """
 
     @abstractmethod

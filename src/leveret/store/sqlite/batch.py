@@ -184,7 +184,7 @@ class Batch:
         if kind is Kind.DELETE:
             return messages.delete(queue, what, now, want, request.receipts)
         if kind is Kind.NEXT_VISIBLE:
-            return messages.next_visible(queue, what)
+            return messages.next_visible(queue, what, span_of(what, messages.place(queue, what)), now)
         if kind is Kind.POLICY:
             return self._change_policy(queue, what)
         limit = PIECE if what.limit is None else min(what.limit, PIECE)

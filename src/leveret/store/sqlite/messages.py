@@ -379,8 +379,12 @@ class Messages:
         self.remove_rows(queue, rows)
         return deleted
 
-    def next_visible(self, queue: QueueRecord, filters: Filters) -> float | None:
-        if not queue.hidden or filters.match_hidden:
+    def next_visible(self, queue: QueueRecord, filters: Filters, span: Span, now: float) -> float | None:
+        if filters.match_hidden:
+            return None
+        if self.rows(queue, filters, span, 1, Want.ATTRIBUTES):
+            return now  # its time came since it was looked for
+        if not queue.hidden:
             return None
         # For one that goes back it may be too early, which is harmless.
         if not filters.narrow or filters.newest_first:
