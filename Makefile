@@ -61,10 +61,10 @@ bench: $(VENV)/.installed-test ## measure against the ceiling, and what depth co
 	$(BIN)/python -m bench.publish
 
 docs: $(VENV)/.installed-docs ## build the documentation into site/; warnings are errors
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs-serve: $(VENV)/.installed-docs ## show the documentation on 127.0.0.1:8001, and again whenever it changes
-	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 clean: ## remove what make made
 	rm -rf .venv .venv-freethreaded .venv-api .mypy_cache .pytest_cache .ruff_cache build dist site

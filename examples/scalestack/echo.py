@@ -1,6 +1,6 @@
 """A TCP echo service on Scale Stack: every byte comes back. Try it with `nc 127.0.0.1 7007`.
 
-.venv/bin/python examples/echo.py [PORT]
+.venv/bin/python examples/scalestack/echo.py [PORT]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A small HTTP service on Scale Stack: notes that are kept while it runs, for those who know the token.
 
-.venv/bin/python examples/notes.py http.port=8090 notes.token=secret
+.venv/bin/python examples/scalestack/notes.py http.port=8090 notes.token=secret
 curl -H 'Authorization: Bearer secret' -X PUT -d 'buy milk' http://127.0.0.1:8090/notes/shopping
 curl -H 'Authorization: Bearer secret' http://127.0.0.1:8090/notes/shopping
 """
