@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import structlog
-
 from leveret.modules import MemoryModule, QueueModule, RestModule, SqliteConfig, SqliteModule
 from leveret.store.sqlite import Durability, InvalidUrl, path_of
 from scalestack.config import Between, ConfigError, Override, Settings
@@ -16,12 +14,13 @@ from scalestack.event.module import EventModule
 from scalestack.http.module import HttpConfig, HttpModule
 from scalestack.http.server import HttpServer
 from scalestack.kernel import Kernel, ModuleStatus, discover
+from scalestack.log import Logger
 from scalestack.log.module import LogModule
 from scalestack.module import Module
 from scalestack.net.address import Address, is_loopback
 from scalestack.net.module import NetModule
 
-_log = structlog.get_logger("leveret.server")
+_log = Logger("leveret.server")
 
 PREFIX: Final = "LEVERET"  # of environment variables
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, TypeVar
 
-import structlog
-
 from leveret.model import (
     MAX_SECONDS,
     Change,
@@ -29,10 +27,11 @@ from scalestack.clock import Clock
 from scalestack.config import Between
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Answer, Pending, then
+from scalestack.log import Logger
 
 T = TypeVar("T")
 
-_log = structlog.get_logger("leveret.service")
+_log = Logger("leveret.service")
 
 _SWEEP_PAUSE = 1.0  # seconds between sweeps: they free space only, so that what is due together is freed together
 

@@ -6,9 +6,9 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-import structlog
+from scalestack.log import Logger
 
-_log = structlog.get_logger("scalestack.run")
+_log = Logger("scalestack.run")
 
 SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 

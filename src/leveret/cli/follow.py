@@ -16,7 +16,11 @@ _EXCERPT = 200  # characters of a body
 @queue_argument
 @click.option("--after", metavar="MARKER", help="Begin after this marker, which --json shows.")
 @click.option("--from-end", is_flag=True, help="Begin with the next message that comes.")
-@click.option("--visible", is_flag=True, help="Only messages that are visible; those that are hidden come later.")
+@click.option(
+    "--visible",
+    is_flag=True,
+    help="Leave out, for good, what is hidden when its turn comes.",
+)
 @click.option("--limit", type=COUNT, metavar="N", help="End after so many.")
 @click.option("--bodies", is_flag=True, help="Print the whole bodies, and nothing else; each ends its line.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each message, one a line.")

@@ -195,8 +195,9 @@ class Queue:
         """The messages that are there and all that come, in order, without an end; nothing is taken.
 
         `after` is the marker of the last message that is not wanted again. With `hidden` those that a worker has
-        claimed come too, so that none is missed. Once the service has answered, this goes on when it can't be reached
-        any more, and asks again for as long as it takes; before that, it is an `Unavailable`.
+        claimed come too, so that none is missed; without, what is hidden when its turn comes is left out for good. Once
+        the service has answered, this goes on when it can't be reached any more, and asks again for as long as it
+        takes; before that, it is an `Unavailable`.
         """
         return self.client.stream(self._calls.follow(after, hidden))
 

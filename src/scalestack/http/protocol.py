@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol, cast
 
-import structlog
-
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Cancelled, Pending
 from scalestack.http.message import Request, Response
@@ -19,10 +17,10 @@ from scalestack.http.parser import ParserLimits, RequestParser
 from scalestack.http.problem import CONTENT_TYPE, HttpError
 from scalestack.http.router import Router
 from scalestack.http.writer import CONTINUE, LAST_CHUNK, encode, encode_chunk, encode_stream_head
-from scalestack.log import Access
+from scalestack.log import Access, Logger
 from scalestack.net.connection import Connection
 
-_log = structlog.get_logger("scalestack.http")
+_log = Logger("scalestack.http")
 
 _MAX_BACKLOG = 64 << 10  # bytes kept unread behind a request that must wait; then reading stops
 _PIECE = 64 << 10  # bytes that are written at once

@@ -49,7 +49,8 @@ class HttpServer:
         """Where clients reach what is served."""
         scheme = "https" if self._certificate else "http"
         return [
-            str(address) if isinstance(address, UnixAddress) else f"{scheme}://{address}" for address in self.addresses
+            f"unix://{address.path}" if isinstance(address, UnixAddress) else f"{scheme}://{address}"
+            for address in self.addresses
         ]
 
     @property

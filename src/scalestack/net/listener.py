@@ -14,14 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
 
-import structlog
-
 from scalestack.event.loops import Loops, LoopThread
+from scalestack.log import Logger
 from scalestack.net.address import Address, UnixAddress, bind, bound_address
 from scalestack.net.connection import Connection, ConnectionFactory, peer_name
 from scalestack.net.tls import Tls
 
-_log = structlog.get_logger("scalestack.net")
+_log = Logger("scalestack.net")
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPTS_PER_WAKE = 64  # so that a flood of connections leaves the accepting loop time for its own

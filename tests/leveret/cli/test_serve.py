@@ -153,7 +153,7 @@ def test_no_answer_is_lost_when_it_drains_under_load():
 def test_a_unix_socket(tmp_path):
     path = tmp_path / "leveret.sock"
     with leveret("--set", f"http.unix={path}") as server:
-        assert f" and unix:{path}," in server.line
+        assert f" and unix://{path}," in server.line
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(str(path))
             sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")

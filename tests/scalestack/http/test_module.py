@@ -82,7 +82,7 @@ def test_urls_say_what_is_spoken_where(make_kernel, tmp_path):
     kernel.load("hello")
     server = kernel.get(HttpServer)
     tcp, unix = server.listen()
-    assert server.urls == [f"https://127.0.0.1:{tcp.port}", f"unix:{tmp_path / 'a.sock'}"]
+    assert server.urls == [f"https://127.0.0.1:{tcp.port}", f"unix://{tmp_path / 'a.sock'}"]
     context = ssl.create_default_context(cafile=CERTIFICATES / "first-certificate.pem")
     with (
         socket.create_connection(("127.0.0.1", tcp.port), timeout=PATIENCE) as sock,

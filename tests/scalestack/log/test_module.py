@@ -16,7 +16,7 @@ import pytest
 import structlog
 
 from scalestack.kernel import Kernel
-from scalestack.log import Log
+from scalestack.log import Log, Logger
 from scalestack.log.module import LogConfig, LogModule
 from scalestack.log.render import redact_target
 from scalestack.module import Needs
@@ -436,3 +436,18 @@ class TestWriting:
             structlog.get_logger("test").info("kept")
         entries = [json.loads(line) for line in stream.getvalue().splitlines()]
         assert [(entry["event"][:4], entry.get("count")) for entry in entries] == [("kept", None), ("log ", 1)]
+
+
+class TestLogger:
+    """What is part of a program that set nothing up."""
+
+    def test_it_goes_over_logging_and_not_to_the_output(self, capsys, caplog):
+        structlog.reset_defaults()
+        with caplog.at_level("INFO"):
+            Logger("test").warning("it is so", queue="q")
+        assert caplog.messages == ["event='it is so' queue='q'"]
+        assert capsys.readouterr().out == ""
+
+    def test_it_is_structured_where_the_log_module_is_there(self):
+        line = written(lambda _: Logger("test").info("it is so", queue="q"), format="json")
+        assert '"queue": "q"' in line

@@ -11,13 +11,12 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import structlog
-
 from leveret.store.base import StoreFailed, StoreFull
 from leveret.store.sqlite.file import PAGE, DatabaseFile, error_name
 from leveret.store.sqlite.requests import Kind, Request
 from leveret.store.sqlite.shard import NO_ROOM, Broken, Shard
 from scalestack.event.loops import LoopThread
+from scalestack.log import Logger
 
 BATCH: Final = 1024  # requests in a transaction
 GATHER: Final = 128  # requests that a loop sends at the latest
@@ -34,7 +33,7 @@ _LEAST_PER_ROW: Final = 0.05  # pages
 
 _PUT: Final = Kind.PUT
 
-_log = structlog.get_logger("leveret.store")
+_log = Logger("leveret.store")
 
 
 class Writer:
