@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 # The free-threaded interpreter: give PYTHON_FREETHREADED, or have one on PATH, or have uv fetch one.
 PYTHON_FREETHREADED ?= $(shell command -v python3.14t || command -v python3.13t || echo 3.14t)
@@ -28,12 +29,12 @@ serve: $(VENV)/.installed ## install into .venv, and serve on 127.0.0.1:8080 (AR
 	@exec $(BIN)/leveret serve $(ARGS)
 
 test: $(VENV)/.installed-test ## run all the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-freethreaded: ## run all the tests on a free-threaded Python, with the GIL verified off
 	@$(MAKE) --no-print-directory VENV=.venv-freethreaded PYTHON="$(PYTHON_FREETHREADED)" .venv-freethreaded/.installed-test
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -c "import sys, uvloop, httptools; assert not sys._is_gil_enabled(), 'the GIL is on'; print('GIL off:', sys.version)"
-	PYTHON_GIL=0 .venv-freethreaded/bin/python -m pytest $(ARGS)
+	PYTHON_GIL=0 .venv-freethreaded/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 soak: $(VENV)/.installed-test fuzz-api ## the long form of tests: hours of kill -9, loss of power, followers, and made-up requests
 	LEVERET_KILL_CYCLES=1000 LEVERET_POWER_CYCLES=300 $(BIN)/python -m pytest tests/faults --durations=0 $(ARGS)
