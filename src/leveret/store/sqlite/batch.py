@@ -12,7 +12,8 @@ from leveret.model import NO_POLICY, Draft, Filters, Policy, Want
 from leveret.store.base import QueueFull
 from leveret.store.sqlite.directory import Directory, Key, QueueRecord
 from leveret.store.sqlite.long import act, has_dead, is_long, most_deliveries, span_of
-from leveret.store.sqlite.messages import ALL, PIECE, Messages, Puts
+from leveret.store.sqlite.lookups import ALL, PIECE
+from leveret.store.sqlite.messages import Messages, Puts
 from leveret.store.sqlite.requests import Kind, Request
 
 _DOUBTS: Final = 50  # queues that are settled at once for another's sake

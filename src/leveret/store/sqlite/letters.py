@@ -8,7 +8,8 @@ from typing import NamedTuple
 from leveret.model import NEVER
 from leveret.store.dead import dead_letter
 from leveret.store.sqlite.directory import Directory, Execute, QueueRecord
-from leveret.store.sqlite.messages import Messages, Row
+from leveret.store.sqlite.lookups import Row
+from leveret.store.sqlite.messages import Messages
 from leveret.store.sqlite.rows import COLUMNS, HIDDEN, LENGTH, SEQUENCE, checksum, encode_meta, marks, message
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeAlias
 from leveret.model import NEVER, Filters, QueueState, Want
 from leveret.store.sqlite.directory import Directory, QueueRecord
 from leveret.store.sqlite.letters import Letters
-from leveret.store.sqlite.messages import ALL, LAST, PIECE, Messages, Row, Span
+from leveret.store.sqlite.lookups import ALL, LAST, PIECE, Row, Span
+from leveret.store.sqlite.messages import Messages
 from leveret.store.sqlite.requests import Kind, Request
 from leveret.store.sqlite.rows import DELIVERIES, LENGTH, SEQUENCE, SOME, DamagedMessage, message
 

@@ -1,8 +1,7 @@
 """What happens to messages, in the database of one shard and within one transaction. Knows no thread and no request.
 
 Many operations of one kind take few statements: what each statement costs is mostly its call. Before anything is
-looked for in a queue it must be `settled`: then its expired messages are gone, its visible ones are marked as such,
-and every search is a walk along an index, from its first hit on.
+looked for in a queue it must be `settled`: then its expired messages are gone, and its visible ones marked as such.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from itertools import chain
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
-from leveret.model import HELD, NEVER, Change, Draft, Filters, Message, Put, Want
+from leveret.model import HELD, NEVER, Change, Draft, Message, Put, Want
 from leveret.store.base import queue_full
-from leveret.store.sqlite.directory import Directory, Execute, QueueRecord
+from leveret.store.sqlite.directory import Directory, QueueRecord
+from leveret.store.sqlite.lookups import PIECE, Lookups, Row
 from leveret.store.sqlite.rows import (
     COLUMNS,
     CREATED,
@@ -26,7 +26,6 @@ from leveret.store.sqlite.rows import (
     PLAIN_COLUMNS,
     SEQUENCE,
     SOME,
-    WHOLE,
     WITHOUT_BODY,
     batches,
     columns_of,
@@ -39,22 +38,11 @@ from leveret.store.sqlite.statements import (
     delete_by_ids,
     insert,
     insert_plain,
-    select_all,
-    select_by_ids,
-    select_by_sequences,
-    select_visible,
     update,
     where_sequences,
 )
 
 _PURGED: Final = 100  # buried queues that are freed in one go
-PIECE: Final = 500  # messages that are touched in one go; between two such, others get their turn
-
-LAST: Final = 2**63 - 1  # the largest row id
-ALL: Final = -1  # in place of a place: wherever
-
-Row: TypeAlias = tuple[Any, ...]
-Span: TypeAlias = tuple[int, int]  # after one place, and up to another
 Puts: TypeAlias = tuple[QueueRecord, Sequence[Draft]]
 
 _CREATED: Final = Put.CREATED
@@ -63,14 +51,13 @@ _REPLACED: Final = Put.REPLACED
 _EXISTS: Final = Put.EXISTS
 
 
-class Messages:
+class Messages(Lookups):
     """The messages of one database file. Who calls holds a transaction, but for what only reads."""
 
     def __init__(
         self, connection: sqlite3.Connection, directory: Directory, take_sequences: Callable[[int], int]
     ) -> None:
-        self._execute: Execute = connection.execute
-        self._directory = directory
+        super().__init__(connection, directory)
         self._take_sequences = take_sequences  # so many, in a row; answers the first
         self.body_bytes = 0  # written since the last checkpoint
         self.lowest_due = NEVER  # of the queues' `due` that became earlier in this transaction
@@ -250,19 +237,6 @@ class Messages:
         queue.hidden -= old[HIDDEN]
         queue.bytes -= old[LENGTH]
 
-    def get(self, queue: QueueRecord, ids: Sequence[str], want: Want) -> list[Message | None]:
-        if not queue.messages:
-            return [None] * len(ids)
-        columns = columns_of(want)
-        return [None if found is None else message(found) for found in self._by_ids(queue, ids, columns)]
-
-    def _by_ids(self, queue: QueueRecord, ids: Sequence[str], columns: str) -> list[Row | None]:
-        found: dict[str, Row] = {}
-        for size, _, some in batches(ids):
-            for each in self._execute(select_by_ids(columns, size), (queue.number, *some)).fetchall():
-                found[each[ID]] = each
-        return [found.get(id) for id in ids]
-
     def update(
         self,
         queue: QueueRecord,
@@ -329,93 +303,10 @@ class Messages:
 
     # What matches
 
-    def place(self, queue: QueueRecord, filters: Filters) -> int:
-        """The place after which to look, or before which where the newest are first; `ALL` for all."""
-        if filters.after is not None:
-            return filters.after
-        if filters.marker is None:
-            return ALL
-        (found,) = self._by_ids(queue, [filters.marker], "sequence, id")
-        return ALL if found is None else found[SEQUENCE]
-
-    def rows(
-        self, queue: QueueRecord, filters: Filters, span: Span, limit: int, want: Want, room: int | None = None
-    ) -> list[Row]:
-        """Up to `limit` rows in order, of places in `span`; hidden ones only where asked. With `room`, as many as have
-        no more bytes of bodies together."""
-        if not queue.messages:
-            return []
-        newest_first = filters.newest_first
-        if filters.match_hidden and queue.hidden:
-            found = self._all_rows(queue.number, span, limit, want, newest_first)
-        elif queue.messages == queue.hidden:
-            return []
-        else:
-            statement = select_visible(columns_of(want), newest_first)
-            found = self._execute(statement, (queue.number, *span, limit))
-        if room is None:
-            rows: list[Row] = found.fetchall()
-            return rows
-        # Row by row: to read the bodies of all could take more memory than there is.
-        fit: list[Row] = []
-        for each in found:
-            room -= each[LENGTH]
-            if room < 0:
-                found.close()
-                break
-            fit.append(each)
-        return fit
-
-    def whole(self, rows: Sequence[Row]) -> list[Row]:
-        """The same rows, with their bodies."""
-        found: dict[int, Row] = {}
-        for size, _, some in batches([each[SEQUENCE] for each in rows]):
-            for each in self._execute(select_by_sequences(WHOLE, size), some).fetchall():
-                found[each[SEQUENCE]] = each
-        return [found[each[SEQUENCE]] for each in rows]
-
     def remove(self, queue: QueueRecord, rows: list[Row]) -> list[Message]:
         deleted = [message(found) for found in rows]
         self.remove_rows(queue, rows)
         return deleted
-
-    def next_visible(self, queue: QueueRecord, filters: Filters, span: Span, now: float) -> float | None:
-        if filters.match_hidden:
-            return None
-        if self.rows(queue, filters, span, 1, Want.ATTRIBUTES):
-            return now  # its time came since it was looked for
-        if not queue.hidden:
-            return None
-        # For one that goes back it may be too early, which is harmless.
-        if not filters.narrow or filters.newest_first:
-            first = self._directory.first_shown(queue)
-            return None if first == NEVER else first
-        place = self.place(queue, filters)
-        found = self._execute(
-            "SELECT sequence, visible_at FROM messages WHERE queue = ? AND hidden = 1 ORDER BY visible_at LIMIT ?",
-            (queue.number, PIECE),
-        ).fetchall()
-        for sequence, visible_at in found:
-            if sequence > place:
-                return float(visible_at)
-        # Too early may be: who asked looks again then.
-        return float(found[-1][1]) if len(found) == PIECE else None
-
-    def buried_rows(self, number: int, after: int, limit: int, want: Want) -> list[Row]:
-        """Rows of a queue that is buried, after a place."""
-        rows: list[Row] = self._all_rows(number, (after, LAST), limit, want, newest_first=False).fetchall()
-        return rows
-
-    def _all_rows(self, number: int, span: Span, limit: int, want: Want, newest_first: bool) -> sqlite3.Cursor:
-        values = (number, *span, number, *span, limit)
-        found: sqlite3.Cursor = self._execute(select_all(columns_of(want), newest_first), values)
-        return found
-
-    def oldest(self, queue: QueueRecord) -> float | None:
-        """When the first message, in order, was put."""
-        statement = "SELECT sequence, created FROM messages WHERE queue = ? AND hidden = ? ORDER BY sequence LIMIT 1"
-        found = [self._execute(statement, (queue.number, hidden)).fetchone() for hidden in (0, 1)]
-        return min([each for each in found if each is not None], default=(0, None))[1]
 
     def purge(self, keep: set[int]) -> bool:
         """Free a piece of the space of what was buried, but for the queues in `keep`; True where there was work."""

@@ -19,7 +19,8 @@ from leveret.store.sqlite.directory import Directory, Key
 from leveret.store.sqlite.file import error_name
 from leveret.store.sqlite.letters import Letters
 from leveret.store.sqlite.long import SWEEP, LongRequests, Steps, is_long
-from leveret.store.sqlite.messages import PIECE, Messages
+from leveret.store.sqlite.lookups import PIECE
+from leveret.store.sqlite.messages import Messages
 from leveret.store.sqlite.requests import NOTHING, Kind, Request
 
 _SEQUENCES: Final = 1 << 24  # set aside in the file at a time

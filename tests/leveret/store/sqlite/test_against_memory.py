@@ -12,7 +12,7 @@ import pytest
 from leveret.model import Change, Draft, Filters, Message, Page
 from leveret.store.base import Store
 from leveret.store.memory import MemoryStore
-from leveret.store.sqlite import directory, long, messages, shard
+from leveret.store.sqlite import directory, long, lookups, messages, shard
 from support.disk import open_at
 from support.subject import START, Silence
 
@@ -77,7 +77,7 @@ def seen(answer: Any, now: float) -> Any:
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("piece", [2, 500])
 def test_the_answers_are_the_same(path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, seed: int) -> None:
-    for module in (messages, long, shard):
+    for module in (batch, lookups, messages, long, shard):
         monkeypatch.setattr(module, "PIECE", piece)
     monkeypatch.setattr(directory, "PIECE", piece)
     monkeypatch.setattr(directory, "REMEMBERED", chance_of(seed))

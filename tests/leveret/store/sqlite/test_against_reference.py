@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from leveret.store.sqlite import Durability, SqliteStore, batch, directory, long, messages, shard
+from leveret.store.sqlite import Durability, SqliteStore, batch, directory, long, lookups, messages, shard
 from support.history11 import History
 from support.subject11 import StoreSubject11
 
@@ -18,7 +18,7 @@ STEPS = 500
 def test_the_answers_are_those_of_the_reference(
     path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, seed: int
 ) -> None:
-    for module in (batch, directory, long, messages, shard):
+    for module in (batch, directory, lookups, long, messages, shard):
         monkeypatch.setattr(module, "PIECE", piece)
     monkeypatch.setattr(directory, "REMEMBERED", 2 if seed % 3 == 0 else 50_000)
 

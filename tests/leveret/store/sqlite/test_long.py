@@ -13,7 +13,7 @@ import pytest
 from leveret.model import Change, Draft, Filters, Page, Want
 from leveret.store.base import StoreFull
 from leveret.store.sqlite import SqliteStore
-from leveret.store.sqlite.messages import PIECE
+from leveret.store.sqlite.lookups import PIECE
 from leveret.store.sqlite.writer import Writer
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Pending, gather
