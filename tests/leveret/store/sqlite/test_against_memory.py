@@ -12,7 +12,7 @@ import pytest
 from leveret.model import Change, Draft, Filters, Message, Page
 from leveret.store.base import Store
 from leveret.store.memory import MemoryStore
-from leveret.store.sqlite import directory, long, lookups, messages, shard
+from leveret.store.sqlite import batch, directory, long, lookups, messages, shard
 from support.disk import open_at
 from support.subject import START, Silence
 
