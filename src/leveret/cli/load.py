@@ -80,6 +80,8 @@ class Address:
             if self.path is not None:
                 return (await loop.create_unix_connection(protocol, self.path))[1]
             return (await loop.create_connection(protocol, self.host, self.port, ssl=self.tls))[1]
+        except UnicodeError as error:
+            raise Unreachable(f"'{self.host}' is no name of a host") from error
         except OSError as error:
             raise Unreachable(error.strerror or str(error)) from error
 

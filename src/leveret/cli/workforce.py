@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from leveret.client import LeaseLost, LeveretError, Message, ServerFailed, Unavailable
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 _WAIT: Final = 20  # seconds of one long poll
 _LONGEST_PAUSE: Final = 30.0  # seconds between attempts to reach a service that is away
 _GRACE: Final = 5.0  # seconds from SIGTERM to SIGKILL, for a command that is to end
+_LOOK: Final = 0.05  # seconds until it is looked again whether all has ended that a command started
 _LOST: Final = "its lease was lost"
 _STOPPED: Final = "a second signal ended it"
 
@@ -73,19 +74,34 @@ def environment_of(message: Message, base: Mapping[str, str]) -> dict[str, str]:
     return environ
 
 
+class _Process(asyncio.SubprocessProtocol):
+    """A command's own process. What it started may hold its standard input for longer, and is not waited for."""
+
+    def __init__(self) -> None:
+        self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+
 @dataclass(eq=False)
 class _Run:
     """A command under way."""
 
-    process: asyncio.subprocess.Process
+    process: asyncio.SubprocessTransport
     ended: str = ""  # why we ended it, where we did
+    killed: bool = False
     tasks: list[asyncio.Task[None]] = field(default_factory=list)  # that are of no use once it has ended
 
-    def signal(self, number: int) -> None:
-        """To the command and all that it started."""
-        if self.process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, number)
+    def signal(self, number: int) -> bool:
+        """To the command and all that it started; False where nothing is left of it."""
+        # It leads a group of its own, and while that has members, no other process gets its number.
+        try:
+            os.killpg(self.process.get_pid(), number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
 
 
 class Workforce:
@@ -205,9 +221,12 @@ class Workforce:
         id = held.message.id
         began = self._clock()
         try:
-            process = await asyncio.create_subprocess_exec(
+            process, protocol = await asyncio.get_running_loop().subprocess_exec(
+                _Process,
                 *self._orders.command,
                 stdin=asyncio.subprocess.PIPE,
+                stdout=None,
+                stderr=None,
                 env=environment_of(held.message, self._orders.environ),
                 start_new_session=True,  # Ctrl-C is for us alone, and to end it ends what it started
             )
@@ -225,20 +244,29 @@ class Workforce:
             run.tasks.append(asyncio.create_task(self._limit(run, self._orders.timeout)))
         if self._killing:  # since the command was begun
             self._end(run, _STOPPED)
+        stdin = cast("asyncio.WriteTransport", process.get_pipe_transport(0))
+        stdin.write(held.message.body)
+        stdin.close()  # once all is written
         try:
-            await process.communicate(held.message.body)
+            await protocol.exited
+            # What it started is given the same time to end.
+            while run.ended and not run.killed and run.signal(0):  # noqa: ASYNC110 - nobody tells when a group ends
+                await asyncio.sleep(_LOOK)
         finally:
             self._runs.discard(run)
             for task in run.tasks:
                 task.cancel()
             await asyncio.gather(*run.tasks, return_exceptions=True)
+            if stdin.get_write_buffer_size():  # nobody is to read it any more
+                stdin.abort()
+            process.close()
         if run.ended == _LOST:
             self._say(f"message '{id}': {_LOST}, and its command was ended; another worker may have it")
             self.failed.add(id)
         elif run.ended == _STOPPED:
             await self._settle(held, held.release(), "released")
-        elif run.ended or process.returncode:
-            await self._fail(held, run.ended or _ending(process.returncode))
+        elif run.ended or process.get_returncode():
+            await self._fail(held, run.ended or _ending(process.get_returncode()))
         elif await self._settle(held, held.delete(), "deleted"):
             self.done += 1
             self.failed.discard(id)
@@ -303,6 +331,7 @@ class Workforce:
     async def _kill(self, run: _Run) -> None:
         await self._sleep(_GRACE)
         run.signal(signal.SIGKILL)
+        run.killed = True
 
 
 def _ending(code: int | None) -> str:

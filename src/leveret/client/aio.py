@@ -23,7 +23,7 @@ class AsyncTransport(Protocol):
     """How a service is reached, from one event loop."""
 
     async def send(self, call: Call) -> Reply:
-        """As `leveret.client.client.Transport.send`; to cancel it ends a wait, and then nothing is taken."""
+        """As `leveret.client.client.Transport.send`; to cancel it ends a wait, and takes nothing that comes later."""
 
     async def close(self) -> None:
         """End; harmless when called again."""
@@ -177,7 +177,8 @@ class AsyncQueue:
     async def claim(
         self, seconds: int = 60, *, wait: int = 0, backoff: Backoff = 0, keep: bool = True
     ) -> AsyncClaim | None:
-        """As `Queue.claim`. To cancel it while it waits takes no message."""
+        """As `Queue.claim`. To cancel it while it waits takes no message, unless one comes at that moment: then that is
+        there again when its lease has ended."""
         claims = await self.claim_many(1, seconds, wait=wait, backoff=backoff, keep=keep)
         return claims[0] if claims else None
 
@@ -206,7 +207,7 @@ class AsyncQueue:
                 yield claim
 
     async def pop(self, wait: int = 0) -> Message | None:
-        """As `Queue.pop`."""
+        """As `Queue.pop`. To cancel it may lose a message that comes at that moment; a claim loses none."""
         popped = await self.pop_many(1, wait)
         return popped[0] if popped else None
 

@@ -51,6 +51,10 @@ class Place:
             raise InvalidUrl(f"'{url}' has no port that could be: {error}") from error
         if parts.scheme not in {"http", "https"} or not host:
             raise InvalidUrl(f"'{url}' names no server; http://host:port is expected")
+        try:
+            host.encode("idna")
+        except UnicodeError as error:
+            raise InvalidUrl(f"'{url}' has a host that can't be named so: {error}") from error
         return cls(url.rstrip("/"), near=_is_loopback(host))
 
     @property

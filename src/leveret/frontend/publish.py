@@ -145,7 +145,8 @@ def _incoming(value: Any, where: str) -> Incoming:
         if id is not None:
             if not isinstance(id, str):
                 raise ValueError("its id is no string")
-            _encodable(check_name("message", id), "the id")
+            _encodable(id, "the id")
+            check_name("message", id)
         body, default_type = _body(value["body"])
         content_type = value.get("content_type")
         if content_type is not None and not isinstance(content_type, str):
@@ -226,7 +227,8 @@ def read_policy(body: bytes) -> dict[str, int | str | None] | None:
             if not isinstance(member, str):
                 raise _bad_policy(f"dead_letter is {_shown(member)}; the name of a queue is expected, or null")
             try:
-                _encodable(check_name("queue", member), "the name")
+                _encodable(member, "the name")
+                check_name("queue", member)
             except ValueError as error:
                 raise _bad_policy(f"dead_letter: {error}") from error
             continue

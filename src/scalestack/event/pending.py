@@ -91,6 +91,7 @@ class Pending(Generic[T]):
         self._value = value
         self._error = error
         self._on_cancel = None
+        self._steps = None  # a step may refer to this answer, and would keep it until garbage is collected
         listener = self._listener
         if listener is not None:
             self._listener = None
@@ -115,6 +116,7 @@ class Pending(Generic[T]):
             return False
         self.done = self._came = True
         self._on_cancel = None
+        self._steps = None
         self._listener = None
         return True
 

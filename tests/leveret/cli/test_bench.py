@@ -227,6 +227,11 @@ class TestCommand:
         assert said.code == 4
         assert said.err.endswith("can't be reached: No such file or directory\n")
 
+    def test_a_host_that_can_not_be_named_so_is_4(self, run):
+        said = run("bench", "--server", "http://a..b", "--json")
+        assert said.code == 4
+        assert said.err == "leveret: http://a..b can't be reached: 'a..b' is no name of a host\n"
+
     def test_it_needs_a_server(self, run, tmp_path):
         said = run("bench", "--server", f"sqlite:///{tmp_path}/q.db")
         assert said.code == 2

@@ -57,7 +57,8 @@ class TestOneMessage:
     @pytest.mark.parametrize("size", [0, 1 << 20])
     def test_a_command_may_leave_something_running(self, size, tmp_path):
         held = Held(message(body=b"x" * size))
-        finish(Source(held), shell(f"sleep 1000 <&0 & echo $! > {tmp_path}/left"))
+        # A shell gives what runs in the background another input than its own.
+        finish(Source(held), shell(f"exec 3<&0; sleep 1000 <&3 & echo $! > {tmp_path}/left"))
         os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
         assert held.done == ["delete"]
 
@@ -167,22 +168,25 @@ class TestLease:
         assert held.done[-1] == ("release", 1)
         assert "took longer than 5 s" in shift.said[0]
 
-    def test_what_it_started_is_ended_with_it(self, tmp_path):
-        reader, writer = os.pipe()
-        os.set_inheritable(writer, True)
-        started = tmp_path / "started"
+    @pytest.mark.parametrize(("stubborn", "steps"), [("", [5]), ("trap '' TERM; ", [5, 5])])
+    def test_what_it_started_is_ended_with_it(self, tmp_path, stubborn, steps):
+        held, started, pipe = Held(message()), tmp_path / "started", tmp_path / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
 
         async def run():
-            command = shell(f"sleep 1000 & touch {started}; wait")
-            shift = Shift(Source(Held(message())), command, timeout=5.0)
+            command = shell(f"({stubborn}exec sleep 1000 > {pipe}) & exec 3> {pipe}; touch {started}; exec 3>&-; wait")
+            shift = Shift(Source(held), command, timeout=5.0)
             running = asyncio.ensure_future(shift.workforce.run())
             await until(started.exists)
-            await shift.clock.sleeping(2)
-            shift.clock.pass_(5)
+            for seconds in steps:
+                assert held.done == []
+                await shift.clock.sleeping(2)
+                shift.clock.pass_(seconds)
             await asyncio.wait_for(running, PATIENCE)
 
         asyncio.run(run())
-        os.close(writer)
+        assert held.done == [("release", 1)]
         assert os.read(reader, 1) == b""  # nobody has the other end any more
         os.close(reader)
 

@@ -100,6 +100,13 @@ def test_many_that_are_deleted_are_told_as_the_service_tells_them():
     assert jobs(client).delete_many(["1"]) == [Outcome.HELD]
 
 
+def test_many_whose_deletion_was_repeated_and_finds_nothing_were_done_by_the_first():
+    answer = reply(200, [{"id": "1", "status": "gone"}, {"id": "2", "status": "held"}])
+    client, _, _ = scripted(Unanswered("no answer"), answer, answer)
+    assert jobs(client).delete_many(["1", "2"]) == [Outcome.DONE, Outcome.HELD]
+    assert jobs(client).delete_many(["1", "2"]) == [Outcome.GONE, Outcome.HELD]
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [

@@ -33,6 +33,11 @@ def test_an_address_that_can_not_be_is_refused(url):
         connect(url)
 
 
+def test_a_host_that_can_not_be_named_so_is_refused():
+    with pytest.raises(InvalidUrl, match="has a host that can't be named so"):
+        connect("http://a..b")
+
+
 def test_a_client_of_a_server_asks_it_nothing_before_it_must():
     with connect("http://127.0.0.1:1", retries=0) as client:
         queue = client.queue("acme", "jobs")

@@ -210,6 +210,9 @@ class TestBodies:
     def test_half_of_a_surrogate_pair(self, value: str) -> None:
         assert "surrogate" in refused_message(b'{"body":%b}' % value.encode())
 
+    def test_half_of_a_surrogate_pair_in_an_id(self) -> None:
+        assert "surrogate" in refused_message(b'{"id":"\\ud800","body":""}')
+
     def test_a_surrogate_in_raw_bytes(self) -> None:
         refused(b'{"messages":[{"body":"\xed\xa0\x80"}]}')
 

@@ -1,5 +1,8 @@
 """Answers that are ready, or are still to come."""
 
+import gc
+import weakref
+
 import pytest
 
 from scalestack.event.pending import Cancelled, Pending, gather, then
@@ -104,6 +107,25 @@ def test_a_step_for_an_answer_that_is_there_is_taken_at_once():
     heard = []
     pending.then(lambda number: number + 1).then(str).listen(lambda value, error: heard.append(value))
     assert heard == ["2"]
+
+
+def ended(end):
+    """A reference to an answer that came to this end, and had a step that refers to it."""
+    answer = Pending(lambda: True)
+    answer.then(lambda value: value if answer.unwanted else None)
+    end(answer)
+    return weakref.ref(answer)
+
+
+@pytest.mark.parametrize(
+    "end", [lambda answer: answer.resolve(1), lambda answer: answer.fail(OSError()), Pending.cancel]
+)
+def test_a_step_that_refers_to_its_answer_does_not_keep_it(end):
+    gc.disable()
+    try:
+        assert ended(end)() is None
+    finally:
+        gc.enable()
 
 
 def test_what_can_not_be_called_back_is_not_cancelled():
