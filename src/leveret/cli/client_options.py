@@ -82,6 +82,8 @@ def find_target(server: str | None, account: str | None, profile: str | None) ->
     chosen = choose(Profile(server, account), profile, os.environ, profile_file())
     assert chosen.server is not None
     assert chosen.account is not None
+    if chosen.server == "memory://":
+        raise Ended(Code.WRONG_USE, "memory:// ends with this command; name a server, or a file: sqlite:///queue.db")
     given = (("--server", server), ("--account", account), ("--profile", profile))
     return Target(
         chosen.server, chosen.account, tuple(word for name, text in given if text is not None for word in (name, text))

@@ -66,6 +66,12 @@ class ClientClosed(LeveretError):
     def now(cls) -> ClientClosed:
         return cls("client-closed", None, cls.DETAIL)
 
+    @classmethod
+    def forked(cls) -> ClientClosed:
+        return cls(
+            "client-forked", None, "the client was opened by another process, before a fork; connect in each process"
+        )
+
 
 # Answers that the same request may not get again: RFC 6585 section 4, RFC 9110 section 15.6, RFC 4918 section 11.5.
 PASSING: Final = frozenset({429, 502, 503, 504, 507})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import threading
@@ -75,6 +76,10 @@ class HttpTransport:
         self._place = Place.of(url)
         self._timeout = timeout
         self._closed = False
+        self._open()
+
+    def _open(self) -> None:
+        self._pid = os.getpid()
         self._lock = threading.Lock()  # guards the sockets
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         context = self._place.context()
@@ -89,6 +94,8 @@ class HttpTransport:
         )
 
     def send(self, call: Call) -> Reply:
+        if os.getpid() != self._pid:
+            self._open()  # after a fork: on the other's connections the answers of both would be mixed up
         with _translated(self._place, lambda: self._closed):
             response = self._client.request(
                 call.method,

@@ -6,6 +6,7 @@ No sockets, and no other difference to a server: so every URL behaves alike. Nam
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, InvalidStateError, wait
@@ -37,6 +38,7 @@ class LocalService:
         self._loop = LoopThread("leveret", loop_maker("auto"))
         self._asking_lock = threading.Lock()  # guards the two that follow
         self._closed = False
+        self._pid = os.getpid()  # a fork has neither the loop's thread nor the store's
         self._asking: set[Future[Reply]] = set()  # what is under way
         self._tasks: set[asyncio.Task[None]] = set()  # of the loop's thread
         self._loop.start()
@@ -53,6 +55,8 @@ class LocalService:
 
     def begin(self, call: Call) -> Future[Reply]:
         """The answer to come, from any thread. Where it is cancelled, a poll that waits takes nothing any more."""
+        if os.getpid() != self._pid:
+            raise ClientClosed.forked()
         answered: Future[Reply] = Future()
         with self._asking_lock:
             if self._closed:
@@ -64,6 +68,8 @@ class LocalService:
 
     def close(self) -> None:
         """Answer what waits, and end. Blocks; harmless when called again."""
+        if os.getpid() != self._pid:
+            return
         with self._asking_lock:
             self._closed = True
             asking = list(self._asking)

@@ -59,6 +59,8 @@ def names(found: Any) -> list[str]:
 
 
 def policy(found: Any) -> Policy:
+    if not isinstance(found, dict):
+        raise TypeError("a policy is an object")
     return Policy(**{name: found.get(name) for name in _POLICY})
 
 

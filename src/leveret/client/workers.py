@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias, cast, overload
 from leveret.client.aio import AsyncClaim, AsyncQueue
 from leveret.client.claim import Claim
 from leveret.client.client import Queue
-from leveret.client.errors import LeveretError, ServerFailed, Unavailable
+from leveret.client.errors import LeaseLost, LeveretError, ServerFailed, Unavailable
 from leveret.client.operations import PAGE, later
 from leveret.client.values import Backoff, Message, exponential
 
@@ -57,6 +57,10 @@ class _Working:
 
     def _report(self, id: str, error: Exception) -> None:
         said = f"{type(error).__name__}: {error}".splitlines()[0]
+        if isinstance(error, LeaseLost | Unavailable):
+            # That is what became of the delete: what could not be told is handed out again when its lease ends.
+            _log.warning("%s: message '%s' may be worked on again: %s", self._name, id, said)
+            return
         _log.error("%s: message '%s' failed, and is released to be tried again: %s", self._name, id, said)
 
     def _report_away(self, error: LeveretError, seconds: float) -> None:

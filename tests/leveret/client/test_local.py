@@ -1,7 +1,9 @@
 """A service in this process: nothing is left waiting, and what fails within it is told as a server would."""
 
 import asyncio
+import os
 import threading
+import warnings
 
 import pytest
 
@@ -10,6 +12,7 @@ from leveret.client import ClientClosed, Unavailable
 from leveret.client.calls import Call
 from leveret.store.base import StoreFailed
 from leveret.store.memory import MemoryStore
+from support.queues import serving_queues
 from support.web import PATIENCE, eventually
 
 
@@ -85,3 +88,38 @@ def test_a_store_that_does_not_open_leaves_no_thread(monkeypatch):
     with pytest.raises(Unavailable, match="no"):
         connect("memory://")
     assert threading.active_count() == before
+
+
+def forked(run):
+    """The exit code of a fork of this process that runs no more than that: 1 where it fails."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is the very thing that is to be borne
+        child = os.fork()
+    if not child:
+        try:
+            run()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_fork_of_the_process_is_told_to_connect_by_itself():
+    with connect("memory://") as client:
+        client.queue("a", "q").put("x")
+
+        def use():
+            with pytest.raises(ClientClosed, match="connect in each process"):
+                client.queue("a", "q").put("y")
+            client.close()
+
+        assert forked(use) == 0
+        assert [message.text for message in client.queue("a", "q").messages()] == ["x"]
+
+
+def test_a_fork_has_connections_of_its_own():
+    with serving_queues(MemoryStore()) as queues, connect(f"http://127.0.0.1:{queues.port}") as client:
+        queue = client.queue("a", "q")
+        queue.put("x", "1")
+        assert forked(lambda: queue.put("y", "2")) == 0
+        assert [message.text for message in queue.messages()] == ["x", "y"]
