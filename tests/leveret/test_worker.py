@@ -50,7 +50,7 @@ def running(monkeypatch):
 
 
 def test_each_message_is_worked_on_and_deleted(queue, running):
-    queue.put_many("123")
+    queue.put_many([*"123"])
     seen = []
 
     @worker(queue)
@@ -62,7 +62,7 @@ def test_each_message_is_worked_on_and_deleted(queue, running):
 
 
 def test_so_many_at_a_time_and_no_more(queue, running):
-    queue.put_many("12345")
+    queue.put_many([*"12345"])
     barrier = threading.Barrier(2)
     at_once = []
     working = threading.Semaphore(0)
@@ -96,7 +96,7 @@ def test_a_failure_releases_the_message_with_the_back_off_and_is_logged_in_one_l
 
 
 def test_what_runs_is_finished_when_it_is_to_stop(queue, running):
-    queue.put_many("12")
+    queue.put_many([*"12"])
     begun, go = threading.Event(), threading.Event()
 
     @worker(queue, concurrency=1)

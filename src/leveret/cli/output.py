@@ -119,13 +119,16 @@ def many(number: int, thing: str) -> str:
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]], elastic: str = "") -> Table:
     """A table; columns that end with '>' stand to the right; `elastic` is cut where the line is too short."""
     table = Table(box=SIMPLE, pad_edge=False, show_edge=False)
-    for column in columns:
+    rows = list(rows)
+    for number, column in enumerate(columns):
         name = column.removesuffix(">")
         table.add_column(
             name,
             justify="right" if column.endswith(">") else "left",
-            no_wrap=name == elastic or column.endswith(">"),
-            overflow="ellipsis" if name == elastic else "fold",
+            no_wrap=name != elastic or column.endswith(">"),
+            overflow="ellipsis",
+            # What a person copies, or looks for, is never cut.
+            min_width=max([cell_len(name), *(cell_len(row[number]) for row in rows)]) if number == 0 else None,
         )
     for row in rows:
         # As text, in which nothing is markup.

@@ -37,7 +37,9 @@ def queues(target: Target, as_json: bool) -> None:
             print_json(stats_object(queue))
         return
     print_table(
-        [*COLUMNS, "dropped>", "policy"], ((*counts(queue), _dropped(queue), _policy(queue)) for queue in found)
+        [*COLUMNS, "dropped>", "policy"],
+        ((*counts(queue), _dropped(queue), _policy(queue)) for queue in found),
+        elastic="policy",
     )
 
 

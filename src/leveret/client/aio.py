@@ -316,7 +316,7 @@ class AsyncClaim(ClaimedMessage):
             if self._lease.over:
                 return
             if error is None:
-                await self._client.perform(self._lease.delete())
+                await self._client.perform(self._lease.finish())
             elif not self._lease.lost:
                 with suppress(LeveretError):  # the error within the block is what matters
                     await self._client.perform(self._lease.give_back())

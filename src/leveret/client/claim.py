@@ -69,7 +69,8 @@ class ClaimedMessage:
 class Claim(ClaimedMessage):
     """A message that is this worker's until the lease ends; what is done after that is a `LeaseLost`.
 
-    A context manager. Left normally, the message is deleted, unless it was deleted or released within the block;
+    A context manager. Left normally, the message is deleted, unless it was deleted or released within the block; where
+    the service can't be reached, that is tried for as long as the lease may last.
     left by an exception, it is released, after the back-off of the claim. While the block runs, the lease is extended
     by itself, unless it was claimed with `keep=False`; where that fails because the lease was lost, `lost` is True, and
     the end of the block raises `LeaseLost`.
@@ -132,7 +133,7 @@ class Claim(ClaimedMessage):
             if self._lease.over:
                 return
             if error is None:
-                self._client.perform(self._lease.delete())
+                self._client.perform(self._lease.finish())
             elif not self._lease.lost:
                 with suppress(LeveretError):  # the error within the block is what matters
                     self._client.perform(self._lease.give_back())

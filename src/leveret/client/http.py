@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import ssl
 import threading
@@ -56,6 +57,9 @@ class Place:
             host.encode("idna")
         except UnicodeError as error:
             raise InvalidUrl(f"'{url}' has a host that can't be named so: {error}") from error
+        version = re.search(r"/v\d+\.\d+(/|$)", parts.path)
+        if version:
+            raise InvalidUrl(f"'{url}' leads into the API; give the server alone: {url[: url.index(version[0])]}")
         return cls(url.rstrip("/"), near=_is_loopback(host))
 
     @property

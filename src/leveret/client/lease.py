@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from typing import Final, TypeVar
 
-from leveret.client.calls import Operation
-from leveret.client.errors import LeaseLost
+from leveret.client.calls import Operation, Pause
+from leveret.client.errors import LeaseLost, Unavailable
 from leveret.client.operations import QueueCalls
 from leveret.client.values import Backoff, Message, check_whole
+from leveret.model import MAX_SECONDS
 
 T = TypeVar("T")
+
+_log = logging.getLogger("leveret.client")
+
+_BETWEEN_TRIES: Final = 1.0  # seconds, to say that the work is done
 
 # Of a lease that is kept: extended when a third is over, and tried again, where that failed, at a sixth.
 EXTEND_AFTER: Final = 1 / 3
@@ -42,6 +49,28 @@ class Lease:
             raise self._gone()
         self.over = True
 
+    def finish(self) -> Operation[None]:
+        """Delete it as the work is done, and try for as long as the lease may last: a server may be starting anew."""
+        left = float(self.seconds)
+        sent = False
+        while True:
+            try:
+                yield from self.delete()
+            except Unavailable as error:
+                if left <= 0 or not self._calls.retries:
+                    raise
+                sent = sent or error.code != "unreachable"
+            except LeaseLost as error:
+                if not (sent and error.code == "no-such-message"):
+                    raise
+                self.lost, self.over = False, True  # one of the tries was not in vain, though its answer was lost
+                return
+            else:
+                return
+            pause = min(left, _BETWEEN_TRIES)
+            yield Pause(pause)
+            left -= pause
+
     def release(self, seconds: int) -> Operation[None]:
         self._check()
         if not (yield from self._told(self._calls.release(self.message.id, seconds, self._receipt))):
@@ -59,7 +88,12 @@ class Lease:
 
     def give_back(self) -> Operation[None]:
         """Release it after a failure."""
-        seconds = self._backoff(self.message) if callable(self._backoff) else self._backoff
+        try:
+            given = self._backoff(self.message) if callable(self._backoff) else self._backoff
+            seconds = min(max(0, math.ceil(given)), MAX_SECONDS)
+        except Exception:  # the error in the block is what matters, and not one in how long to wait after it
+            _log.exception("the back-off of message '%s' is no number of seconds; it is 1", self.message.id)
+            seconds = 1
         return self.release(seconds)
 
     def lost_error(self) -> LeaseLost:

@@ -71,6 +71,7 @@ class QueueCalls:
 
     def __init__(self, account: str, name: str, retry: Retry) -> None:
         self._path = f"{_account(account)}/{quote(check_name('queue', name), safe='')}"
+        self.retries = retry.retries
         self._retry = retry
 
     # Putting.
@@ -90,6 +91,8 @@ class QueueCalls:
         return draft.id
 
     def put_many(self, given: Iterable[bytes | str | Draft]) -> Operation[list[str]]:
+        if isinstance(given, bytes | bytearray | str):
+            raise TypeError("put_many takes an iterable of messages; put takes one")
         drafts = (complete(each if isinstance(each, Draft) else Draft(each)) for each in given)
         ids: list[str] = []
         for batch in _batches(map(wire.draft, drafts)):
@@ -238,6 +241,8 @@ class QueueCalls:
 def complete(draft: Draft) -> Draft:
     """The draft with an id, checked: so that it can be sent twice, and is there once."""
     check_whole(ttl=draft.ttl, hide=draft.hide)
+    if not isinstance(draft.id, str | None):
+        raise TypeError(f"an id is text, and not {type(draft.id).__name__}")
     if draft.id is None:
         return dataclasses.replace(draft, id=make_id())
     check_name("message", draft.id)

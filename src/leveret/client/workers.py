@@ -61,7 +61,9 @@ class _Working:
             # That is what became of the delete: what could not be told is handed out again when its lease ends.
             _log.warning("%s: message '%s' may be worked on again: %s", self._name, id, said)
             return
-        _log.error("%s: message '%s' failed, and is released to be tried again: %s", self._name, id, said)
+        _log.error(
+            "%s: message '%s' failed, and is released to be tried again: %s", self._name, id, said, exc_info=error
+        )
 
     def _report_away(self, error: LeveretError, seconds: float) -> None:
         _log.warning("%s: can't be claimed from, next try in %.1f seconds: %s", self._name, seconds, error)

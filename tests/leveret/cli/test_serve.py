@@ -72,7 +72,7 @@ def test_a_second_server_on_the_same_file_is_refused_by_the_name_of_the_first(da
     assert code == 1
     assert re.fullmatch(
         rf"leveret: {data_directory}/leveret/queue\.db is in use by process {server.popen.pid} \(.*leveret serve.*\); "
-        "one server at a time can have it",
+        "one server at a time can have it: stop that one, or give this one a --store of its own",
         line,
     )
 

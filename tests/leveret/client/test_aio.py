@@ -117,7 +117,7 @@ def test_a_wait_that_is_cancelled_takes_nothing(run):
 
 def test_claims_come_one_after_the_other(run):
     async def use(queue):
-        await queue.put_many("12")
+        await queue.put_many([*"12"])
         seen = []
         claims = queue.claims()
         async for claim in claims:

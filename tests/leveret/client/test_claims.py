@@ -3,7 +3,7 @@
 import pytest
 
 from leveret.client import LeaseLost, Unavailable, exponential
-from leveret.client.calls import Unanswered
+from leveret.client.calls import Unanswered, Unsent
 from support.scripted import found, problem, reply, scripted
 
 LOST = problem(409, "lease-lost")
@@ -59,7 +59,7 @@ def test_a_claim_that_lost_its_lease_leaves_the_message_to_others(queue):
 
 
 def test_many_are_claimed_at_once_and_each_is_its_own(queue):
-    queue.put_many("123")
+    queue.put_many([*"123"])
     first, second = queue.claim_many(2, keep=False)
     first.delete()
     second.release()
@@ -67,7 +67,7 @@ def test_many_are_claimed_at_once_and_each_is_its_own(queue):
 
 
 def test_claims_come_one_after_the_other(queue):
-    queue.put_many("12")
+    queue.put_many([*"12"])
     seen = []
     for claim in queue.claims():
         with claim:
@@ -191,3 +191,38 @@ def test_the_lease_is_kept_while_the_block_runs_where_it_is_to_be(keep):
         assert len(keeper._kept) == keep
     assert not keeper._kept
     claim._client.close()
+
+
+def test_the_end_of_a_block_is_told_for_as_long_as_the_lease_may_last():
+    away = [Unsent("away")] * 4
+    claim, transport, pauses = claimed(*away, *away, reply(204))
+    with claim:
+        pass
+    assert [call.method for call in transport.calls] == ["DELETE"] * 9
+    assert sum(pauses) < 60
+    assert not transport.script
+
+
+def test_the_end_of_a_block_is_told_no_longer_than_that():
+    claim, _, pauses = claimed(*[Unsent("away")] * 1000)
+    with pytest.raises(Unavailable), claim:
+        pass
+    assert 60 <= sum(pauses) < 120
+
+
+def test_the_end_of_a_block_whose_answer_was_lost_is_not_taken_for_a_lost_lease():
+    claim, transport, _ = claimed(*[Unanswered("cut")] * 4, GONE)
+    with claim:
+        pass
+    assert not claim.lost
+    assert not transport.script
+
+
+@pytest.mark.parametrize(
+    ("backoff", "hide"), [(0.5, 1), (lambda message: 2.25, 3), (lambda message: 1 / 0, 1), (-5, 0)]
+)
+def test_a_back_off_is_whole_seconds_and_hides_no_error(backoff, hide):
+    claim, transport, _ = claimed(reply(204), backoff=backoff)
+    with pytest.raises(OSError, match="the work"), claim:
+        raise OSError("the work")
+    assert f"hide={hide}&" in transport.calls[0].target + "&"

@@ -87,7 +87,7 @@ def test_more_than_a_request_takes_are_put_and_read_and_deleted_page_by_page(que
 
 
 def test_messages_are_read_after_a_marker_and_the_other_way_round(queue):
-    queue.put_many("1234")
+    queue.put_many([*"1234"])
     second = list(queue.messages())[1]
     queue.delete(second.id)
     assert bodies(queue.messages(after=second.marker)) == [b"3", b"4"]
@@ -154,7 +154,7 @@ def test_a_request_that_is_wrong_says_what_is(queue):
 
 
 def test_pop_takes_the_first_and_deletes_it(queue):
-    queue.put_many("12345")
+    queue.put_many([*"12345"])
     assert [queue.pop().body, queue.pop().body] == [b"1", b"2"]
     assert bodies(queue.pop_many(2)) == [b"3", b"4"]
     assert [queue.pop().body, queue.pop(), queue.pop_many(9)] == [b"5", None, []]
@@ -215,7 +215,7 @@ def test_a_full_queue_says_so(queue):
     with pytest.raises(QueueFull):
         queue.put("2")
     with pytest.raises(QueueFull):
-        queue.put_many("23")
+        queue.put_many([*"23"])
     assert bodies(queue.messages()) == [b"1"]
 
 

@@ -83,3 +83,9 @@ def test_what_the_package_does_not_have_is_an_attribute_error():
 
     with pytest.raises(AttributeError, match="no attribute 'conect'"):
         leveret.conect  # noqa: B018
+
+
+def test_a_url_into_the_api_is_none_of_a_server():
+    with pytest.raises(InvalidUrl, match=r"give the server alone: http://127\.0\.0\.1:1$"):
+        connect("http://127.0.0.1:1/v1.1")
+    connect("http://127.0.0.1:1/queues/").close()

@@ -42,6 +42,11 @@ class DatabaseFile:
     def open(self) -> sqlite3.Connection:
         """Take possession of the file, made where it isn't there, and open it; `Unusable` where that can't be done."""
         try:
+            if not self.path.is_absolute() and not self.path.parent.is_dir():
+                raise Unusable(
+                    f"there is no directory {self.path.parent} here, in {Path.cwd()}; make it, or, if the path is "
+                    f"absolute, write it with four slashes: sqlite:////{self.path}"
+                )
             _make_directory(self.path.parent)
             self._lock = _own(self.path)
             # SQLite gives its other files the mode of this one.
@@ -127,6 +132,9 @@ class DatabaseFile:
             self._lock = None
 
 
+_ONE_AT_A_TIME: Final = "one server at a time can have it: stop that one, or give this one a --store of its own"
+
+
 def _make_directory(directory: Path) -> None:
     """Make it and what is above it, so that all of it is on the disk."""
     if directory.is_dir():
@@ -147,7 +155,9 @@ def _own(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise in_use(path, descriptor, "one server at a time can have it") from None
+        raise in_use(
+            path, descriptor, "one server at a time can have it: stop that one, or give this one a --store of its own"
+        ) from None
     except BaseException:
         os.close(descriptor)
         raise

@@ -14,6 +14,7 @@ import pytest
 from leveret.model import Draft, Filters, Page, Policy
 from leveret.store.base import StoreFailed, Unusable
 from leveret.store.sqlite import SqliteStore, schema
+from leveret.store.sqlite.file import DatabaseFile
 from support.disk import OpenStore
 from support.subject import START as NOW
 from support.subject import Silence
@@ -50,7 +51,10 @@ def test_a_closed_store_leaves_no_log_behind(open_store: OpenStore, path: Path) 
 def test_a_second_store_on_the_same_file_is_refused_by_the_name_of_the_first(open_store: OpenStore) -> None:
     open_store()
     said = refusal(open_store)
-    assert re.search(rf"queue\.db is in use by process {os.getpid()} \(.+\); one server at a time can have it$", said)
+    assert re.search(
+        rf"queue\.db is in use by process {os.getpid()} \(.+\); one server at a time can have it: stop that one, .+$",
+        said,
+    )
 
 
 def test_a_file_can_be_opened_again_once_it_is_closed(open_store: OpenStore) -> None:
@@ -181,3 +185,10 @@ class TestMigration:
         store = open_store()
         assert store.change_policy("a", "q", {"max_deliveries": 3}, NOW) == Policy(max_deliveries=3)
         assert store.get("a", "q", ["1"], NOW)[0].id == "1"
+
+
+def test_a_relative_path_into_nowhere_is_no_place_for_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Unusable, match=r"four slashes: sqlite:////var/lib/q\.db"):
+        DatabaseFile(Path("var/lib/q.db"), "off", 0).open()
+    assert not list(tmp_path.glob("var*"))
