@@ -21,7 +21,7 @@ from scalestack.log import Access
 from scalestack.net.address import TcpAddress
 from scalestack.net.listener import Limits, Network
 
-PATIENCE = 10  # seconds until a test that waits for something has failed
+PATIENCE = 30  # seconds until a test that waits for something has failed
 
 
 @dataclass
