@@ -137,7 +137,7 @@ def _type(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(_type(each) for each in schema["anyOf"])
     if "enum" in schema:
-        words = (f"**`{word}`**" if word == schema.get("default") else f"`{word}`" for word in schema["enum"])
+        words = (f"`{word}` (default)" if word == schema.get("default") else f"`{word}`" for word in schema["enum"])
         return ", ".join(words)
     kind = schema.get("type")
     if kind == "array":

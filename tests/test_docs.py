@@ -280,3 +280,15 @@ def test_pages_ask_only_for_what_can_be_generated(generated):
         for name in re.findall(r"<!-- generated: (.+?) -->", page.read_text()):
             assert name in generated.GENERATED
     assert generated.on_page_markdown("a\n<!-- generated: settings -->") == f"a\n{generated.settings()}"
+
+
+def test_every_error_code_is_explained():
+    said = (ROOT / "docs/reference/rest.md").read_text()
+    codes = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        text = path.read_text()
+        codes.update(re.findall(r'HttpError\(\s*\d+,\s*"([a-z-]+)"', text))
+        codes.update(re.findall(r'_bad\(\s*"([a-z-]+)"', text))
+        codes.update(re.findall(r'\(\w+, \d{3}, "([a-z-]+)"\)', text))
+    assert len(codes) > 25
+    assert {code for code in codes if f"`{code}`" not in said} == set()
