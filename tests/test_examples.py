@@ -99,7 +99,7 @@ def test_jobs(example, run):
         assert third == "resized flaky.jpg, at attempt 2\n"
         said, errors = end(worker)
         assert said == "stopped\n"
-        assert errors.count("\n") == 1
+        assert errors.count("failed, and is released") == 1
         assert "'flaky.jpg' failed" in errors
 
 
