@@ -21,7 +21,7 @@ BATCH = 500
 READERS = 10
 QUEUE = "/v1.1/acme/news"
 MOST = (
-    120_000_000  # bytes resident, the store's cache of 64 MB included; what all readers are sent is several times that
+    120_000_000  # bytes resident, the store's cache of 32 MB included; what all readers are sent is several times that
 )
 
 
