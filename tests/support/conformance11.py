@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -10,8 +9,8 @@ import pytest
 from leveret.model import HELD, Change, Draft, Filters, Page, Policy, Put, Want, timestamp
 from leveret.store.base import QueueFull, Store
 from support import history11
-from support.interface_conformance import CLAIM, NOW, Heard
-from support.subject import Settle, at_once
+from support.interface_conformance import CLAIM, NOW, Heard, OpenedStore
+from support.subject import Settle
 from support.subject11 import New, Outcome, Seen, State, Subject11
 
 LONGEST = 2**31 - 1
@@ -1060,26 +1059,8 @@ class V11Conformance:
         history11.run(subject, seed, 100)
 
 
-class V11InterfaceConformance:
-    """What v1.1 asks of the `Store` interface and REST does not show.
-
-    Subclasses have a fixture `make_store`, which makes a store, not yet open; `settle` where answers come later.
-    """
-
-    @pytest.fixture
-    def settle(self) -> Settle:
-        return at_once
-
-    @pytest.fixture
-    def heard(self) -> Heard:
-        return Heard()
-
-    @pytest.fixture
-    def store(self, make_store: Callable[[], Store], heard: Heard) -> Iterator[Store]:
-        store = make_store()
-        store.open(heard, NOW)
-        yield store
-        store.close()
+class V11InterfaceConformance(OpenedStore):
+    """What v1.1 asks of the `Store` interface and REST does not show."""
 
     @pytest.fixture
     def worn_out(self, store: Store, settle: Settle, heard: Heard) -> Store:

@@ -32,8 +32,11 @@ class Heard:
         self.deaths.append((account, queue, moved, dropped))
 
 
-class StoreInterfaceConformance:
-    """Subclasses have a fixture `make_store`, which makes a store, not yet open; `settle` where answers come later."""
+class OpenedStore:
+    """The fixtures of what a store is asked directly.
+
+    Subclasses have a fixture `make_store`, which makes a store, not yet open; `settle` where answers come later.
+    """
 
     @pytest.fixture
     def settle(self) -> Settle:
@@ -49,6 +52,10 @@ class StoreInterfaceConformance:
         store.open(heard, NOW)
         yield store
         store.close()
+
+
+class StoreInterfaceConformance(OpenedStore):
+    """For every store."""
 
     # Several at a time
 

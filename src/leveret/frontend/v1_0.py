@@ -26,6 +26,11 @@ _NONE: Final = Detail.NONE
 _UNCHANGED: Final = Change()
 
 
+def route(method: str, path: str, handler: Handler, summary: str, shape: Shape, accepted: Accepted) -> Route:
+    """A route with what the document of the API says of it."""
+    return Route(method, path, handler, Operation(summary, shape, accepted))
+
+
 class V10:
     """The handlers of v1.0, which v1.1 has too where it says nothing else."""
 
@@ -38,9 +43,6 @@ class V10:
         messages = queues + "/{queue}"
         message = messages + "/{message}"
         names, many, one = Shape.NAMES, Shape.MESSAGES, Shape.MESSAGE
-
-        def route(method: str, path: str, handler: Handler, summary: str, shape: Shape, accepted: Accepted) -> Route:
-            return Route(method, path, handler, Operation(summary, shape, accepted))
 
         return [
             route("GET", accounts, self.list_accounts, "List accounts.", names, parameters.LIST_NAMES),

@@ -10,8 +10,8 @@ from urllib.parse import quote, urlencode
 
 from leveret.frontend import parameters, render, render11
 from leveret.frontend.follow import CONTENT_TYPE, HEADERS, follow
-from leveret.frontend.openapi import Operation, Shape
-from leveret.frontend.parameters import MAX_BODIES, Accepted, Detail, Parameters, parse
+from leveret.frontend.openapi import Shape
+from leveret.frontend.parameters import MAX_BODIES, Detail, Parameters, parse
 from leveret.frontend.publish import meta_of, read_messages, read_policy
 from leveret.frontend.v1_0 import (
     V10,
@@ -22,6 +22,7 @@ from leveret.frontend.v1_0 import (
     no_message,
     put_response,
     refuse_body,
+    route,
 )
 from leveret.ids import make_ids
 from leveret.model import (
@@ -38,7 +39,7 @@ from leveret.model import (
 )
 from leveret.service import BodyTooLarge
 from scalestack.event.pending import Answer, then
-from scalestack.http.message import Handler, Request, Response, parse_query
+from scalestack.http.message import Request, Response, parse_query
 from scalestack.http.problem import HttpError
 from scalestack.http.router import Route
 
@@ -57,11 +58,6 @@ class V11(V10):
         messages = queues + "/{queue}"
         message = messages + "/{message}"
         names, many, one = Shape.NAMES_11, Shape.MESSAGES_11, Shape.MESSAGE_11
-
-        def route(
-            method: str, path: str, handler: Handler, summary: str, shape: Shape, accepted: Accepted | None
-        ) -> Route:
-            return Route(method, path, handler, Operation(summary, shape, accepted))
 
         return [
             route("GET", accounts, self.list_accounts, "List accounts.", names, parameters.LIST_NAMES),
@@ -133,7 +129,7 @@ class V11(V10):
         parse(request.query_string, parameters.NO_PARAMETERS)
         check(account, queue)
         incoming = read_messages(request.body, request.header(b"content-type"))
-        fresh = iter(make_ids(len(incoming)))
+        fresh = iter(make_ids(sum([each.id is None for each in incoming])))
         draft = self._service.draft
         drafts: list[Draft] = []
         for number, each in enumerate(incoming, 1):
@@ -225,14 +221,15 @@ class V11(V10):
         return render11.messages(found, given.detail, self._service.clock(), headers=headers)
 
     def _messages(self, detail: Detail, found: list[Message]) -> Response:
-        if not found:
-            raise no_match("message")
-        return render11.messages(found, detail, self._service.clock())
+        return self._many(detail, found, hid=False)
 
     def _hidden_messages(self, detail: Detail, found: list[Message]) -> Response:
+        return self._many(detail, found, hid=True)
+
+    def _many(self, detail: Detail, found: list[Message], hid: bool) -> Response:
         if not found:
             raise no_match("message")
-        return render11.messages(found, detail, self._service.clock(), hid=True)
+        return render11.messages(found, detail, self._service.clock(), hid)
 
     def _message(self, detail: Detail, found: Message | None) -> Response:
         return self._one(detail, found, hid=False)

@@ -224,7 +224,7 @@ class MemoryStore(Store):
         policy = self._policies.get((account, queue)) if self._policies else None
         if policy is not None:
             drafts = [policy.settle(draft) for draft in drafts]
-        limited = policy is not None and policy.limited
+        limits = policy if policy is not None and policy.limited else None
         there = self._accounts.get(account)
         found = None if there is None else there.queues.get(queue)
         done: list[Put] | None = None
@@ -232,22 +232,19 @@ class MemoryStore(Store):
             with found.lock:
                 records = found.records
                 if (now < records.alive_until or records.alive(now)) and not found.gone:
-                    if limited:
-                        assert policy is not None
-                        records.make_room(drafts, policy, now)
+                    if limits is not None:
+                        records.make_room(drafts, limits, now)
                     done = records.put(drafts, now)
         if done is None or found is None:
             if not drafts:
                 return []
-            if limited:
-                assert policy is not None
-                Records().make_room(drafts, policy, now)  # it has nothing: what fits at all fits now
+            if limits is not None:
+                Records().make_room(drafts, limits, now)  # it has nothing: what fits at all fits now
             with self._directory_lock:
                 found = self._appear_locked(account, queue, now)
                 with found.lock:
-                    if limited:  # another may have put into it meanwhile
-                        assert policy is not None
-                        found.records.make_room(drafts, policy, now)
+                    if limits is not None:  # another may have put into it meanwhile
+                        found.records.make_room(drafts, limits, now)
                     done = found.records.put(drafts, now)
         signals = self._signals
         for draft in drafts:
