@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, TypeVar, cast
 
-from platformdirs import user_data_path
-
 from leveret.frontend.rest import Rest, translate
 from leveret.service import QueueConfig, QueueService
 from leveret.store.base import Store
 from leveret.store.memory import MemoryStore
 from leveret.store.sqlite import Durability, SqliteStore
+from scalestack.auth.authority import Authority
 from scalestack.clock import steady_clock
 from scalestack.config import Between
+from scalestack.data import DataDirectory
 from scalestack.event.loops import Loops
 from scalestack.http.server import HttpServer
 from scalestack.module import Module, Needs, NoConfig
@@ -49,16 +49,18 @@ class SqliteConfig:
 
 
 class SqliteModule(Module[SqliteConfig]):
-    """Provides `Store`: messages in SQLite, in the file `path`, which `at` says."""
+    """Provides `Store`: messages in SQLite, in the file `path` of the data directory, unless `at` says another."""
 
     name = "sqlite"
     Config = SqliteConfig
+    depends = (DataDirectory,)
     provides = (Store,)
-    path = user_data_path("leveret", appauthor=False) / "queue.db"
+    path: Path | None = None
 
     def __init__(self, config: SqliteConfig, needs: Needs) -> None:
         super().__init__(config, needs)
-        self._store = SqliteStore(self.path, config.durability, config.shards, self._broken)
+        self._path = self.path or needs[DataDirectory].path / "queue.db"
+        self._store = SqliteStore(self._path, config.durability, config.shards, self._broken)
 
     @classmethod
     def at(cls, path: Path) -> type[SqliteModule]:
@@ -74,7 +76,7 @@ class SqliteModule(Module[SqliteConfig]):
     def _broken(self, why: str) -> None:
         """End the process at once: what it would still say could be untrue."""
         line = (
-            f"leveret: the store {self.path} can't be trusted any more, and so the server ends: {why}; "
+            f"leveret: the store {self._path} can't be trusted any more, and so the server ends: {why}; "
             "what was acknowledged was on the disk before; look at the disk, then start again\n"
         )
         os.write(2, line.encode())
@@ -110,7 +112,7 @@ class RestModule(Module[NoConfig]):
     """Mounts the REST API on the HTTP server."""
 
     name = "rest"
-    depends = (QueueService, HttpServer)
+    depends = (QueueService, HttpServer, Authority)
 
     def __init__(self, config: NoConfig, needs: Needs) -> None:
         super().__init__(config, needs)

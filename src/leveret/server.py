@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+from platformdirs import user_data_path
+
 from leveret.modules import MemoryModule, QueueModule, RestModule, SqliteConfig, SqliteModule
 from leveret.store.sqlite import Durability, InvalidUrl, path_of
-from scalestack.config import Between, ConfigError, Override, Settings
+from scalestack.auth.module import AuthModule, NoneModule
+from scalestack.config import Between, ConfigError, Override, Settings, neighbours
+from scalestack.data import DataDirectory
 from scalestack.event.module import EventModule
 from scalestack.http.module import HttpConfig, HttpModule
 from scalestack.http.server import HttpServer
@@ -29,11 +33,14 @@ _OWN: Final[tuple[type[Module[Any]], ...]] = (
     EventModule,
     NetModule,
     HttpModule,
+    AuthModule,
+    NoneModule,
     MemoryModule,
     SqliteModule,
     QueueModule,
     RestModule,
 )
+_DATA: Final = user_data_path("leveret", appauthor=False)
 _DURABILITIES: Final = {
     Durability.FULL: "durable: synced before it is acknowledged",
     Durability.NORMAL: "durable, but for the last before a loss of power",
@@ -43,9 +50,16 @@ _DURABILITIES: Final = {
 
 @dataclass(frozen=True)
 class ServerConfig:
-    store: str = f"sqlite:///{SqliteModule.path}"  # URL of the store; memory:// keeps messages until the process ends
+    data: Path = _DATA  # directory of what outlives the server, made when needed
+    store: str = ""  # URL of the store, queue.db in the data directory; memory:// keeps messages until the process ends
+    auth: str = "none"  # who is asked who sends a request: none, or several of keys and jwt, such as "keys,jwt"
     insecure: bool = False  # listen beyond loopback although nobody is asked who they are
     grace: Annotated[float, Between(0, 3600)] = 10.0  # seconds that requests under way have to end at a stop
+    modules: tuple[str, ...] = ()  # what is loaded beside the store, auth and the front end
+
+    def __post_init__(self) -> None:
+        if not self.store:
+            object.__setattr__(self, "store", f"sqlite:///{self.data.absolute() / 'queue.db'}")
 
 
 class Server:
@@ -62,25 +76,34 @@ class Server:
         self.config: ServerConfig = self.settings.section("server")
         store, path = _parse_store(self.config.store)
         self._store = store
-        self._wanted = ("log", store, "rest")
+        self._authenticators = _parse_auth(self.config.auth, self.modules)
+        # The queue before all that needs the network, which so drains first: polls are then answered with "close".
+        self._wanted = ("log", store, "queue", *self._authenticators, "rest", *self.config.modules)
         if path is not None:
             self.modules[store] = SqliteModule.at(path)
-        self.kernel = Kernel(self.modules, lambda name, _: self.settings.section(name))
+        given = {DataDirectory: DataDirectory(self.config.data)}
+        self.kernel = Kernel(self.modules, lambda name, _: self.settings.section(name), given=given)
 
     def start(self) -> list[Address]:
         """Load all modules and listen; answers the addresses. What fails is undone, and raised as one clear error."""
         http: HttpConfig = self.settings.section("http")
-        open_to_others = not is_loopback(http.host)
-        if open_to_others and not self.config.insecure:
+        nobody_asked = not is_loopback(http.host) and NoneModule.name in self._authenticators
+        if nobody_asked and not self.config.insecure:
             raise ConfigError(
                 f"http.host is '{http.host}', which is no loopback address: others could reach it, and nobody would be "
-                "asked who they are; give --insecure to allow that, or listen on 127.0.0.1"
+                "asked who they are; give --auth keys to ask for keys ('leveret keys create' makes one), --insecure to "
+                "ask nobody, or listen on 127.0.0.1"
             )
         try:
             for name in self._wanted:
                 self.kernel.load(name)
-            if open_to_others:
+            if nobody_asked:
                 _log.warning("others can reach this server, and nobody is asked who they are")
+            elif not is_loopback(http.host) and not http.tls_certificate:
+                _log.warning(
+                    "credentials and messages can be read on their way unless a proxy in front speaks TLS; "
+                    "http.tls_certificate has this server speak it"
+                )
             return self.kernel.get(HttpServer).listen()
         except BaseException:
             self.kernel.shutdown(0)
@@ -117,6 +140,18 @@ def available_modules() -> dict[str, type[Module[Any]]]:
     """Our own modules and those that other packages ship, by name."""
     own = {module.name: module for module in _OWN}
     return own | discover(taken=own)
+
+
+def _parse_auth(names: str, modules: Mapping[str, object]) -> tuple[str, ...]:
+    """The modules that find out who sends a request."""
+    wanted = [name.strip() for name in names.split(",")]
+    known = [name.removeprefix("auth.") for name in modules if name.startswith("auth.")]
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"server.auth is '{names}'; there is no '{name}', {neighbours(name, known)}")
+    if "none" in wanted and len(wanted) > 1:
+        raise ConfigError(f"server.auth is '{names}'; 'none' asks nobody, and stands alone")
+    return tuple(f"auth.{name}" for name in dict.fromkeys(wanted))
 
 
 def _parse_store(url: str) -> tuple[str, Path | None]:

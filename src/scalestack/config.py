@@ -2,6 +2,9 @@
 
 In rising order of strength: the default, the file, the environment, the command line. Nothing is coerced: text becomes
 what its field's type says, or is an error. An error is one line: where it is, what was found, what is expected.
+
+A section may have dots in its name, [auth.keys]. A field may be `dict[str, D]` with a frozen dataclass D: a table of
+tables, [limits.accounts.acme], whose settings are checked as those of a section are.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 from scalestack.values import Between, Wrong, clean, expected, parse_text, shown, structure
 
@@ -43,7 +46,7 @@ class Setting:
 def parse_assignment(text: str, origin: str) -> Override:
     """`section.key=value` as an override; `ConfigError` for anything else."""
     key, separator, value = text.partition("=")
-    section, dot, name = key.partition(".")
+    section, dot, name = key.rpartition(".")
     if not (separator and section and dot and name):
         raise ConfigError(f"{origin}: {shown(text)} is not understood; section.key=value is expected")
     return Override(key, value, origin)
@@ -121,10 +124,20 @@ class _Reader:
         for section, table in _parse_file(file).items():
             if not isinstance(table, dict):
                 self._refuse_stray(origin, section, table)
+            self._read_table(origin, section, table)
+
+    def _read_table(self, origin: str, section: str, table: dict[str, Any]) -> None:
+        """A section's settings, and the sections whose names begin with its own."""
+        if not table:
             self._check_section(origin, section)
-            for key, value in table.items():
-                self._check_key(origin, section, key)
-                self._give(f"{origin}: {section}.{key}", section, key, value, origin)
+        for key, value in table.items():
+            longer = f"{section}.{key}"
+            if isinstance(value, dict) and any(f"{name}.".startswith(f"{longer}.") for name in self._hints):
+                self._read_table(origin, longer, value)
+                continue
+            self._check_section(origin, section)
+            self._check_key(origin, section, key)
+            self._give(f"{origin}: {longer}", section, key, value, origin)
 
     def _refuse_stray(self, origin: str, key: str, value: object) -> NoReturn:
         """Something at the top of the file that isn't a section."""
@@ -144,7 +157,8 @@ class _Reader:
                 self._refuse_single_underscore(prefix, name, rest)
                 continue
             origin = f"environment {clean(name)}"
-            section, _, key = rest.partition("__")
+            section, _, key = rest.rpartition("__")
+            section = section.replace("__", ".")
             if rest.startswith("_") or not key:
                 raise ConfigError(f"{origin} has no section or no key; {prefix}_SECTION__KEY is expected")
             section = _same_but_case(section, self._hints)
@@ -164,7 +178,7 @@ class _Reader:
             raise ConfigError(f"environment {clean(name)}: two underscores part section and key; {meant} is expected")
 
     def read_override(self, override: Override) -> None:
-        section, dot, key = override.key.partition(".")
+        section, dot, key = override.key.rpartition(".")
         if not dot:
             raise ConfigError(f"{override.origin}: {clean(override.key)} has no section; section.key is expected")
         self._check_section(override.origin, section)
@@ -186,10 +200,8 @@ class _Reader:
 
     def _give(self, place: str, section: str, key: str, value: object, origin: str) -> None:
         hint = self._hints[section][key]
-        try:
-            structured = structure(value, hint)
-        except Wrong:
-            raise ConfigError(f"{place} is {shown(value)}; {expected(hint)} is expected") from None
+        kind = _kind_of_tables(hint)
+        structured = _structure(place, value, hint) if kind is None else _structure_tables(place, value, kind)
         self._given[section, key] = _Given(structured, origin)
 
     def build(self) -> tuple[dict[str, Any], list[Setting]]:
@@ -211,6 +223,42 @@ class _Reader:
                 origin = given[key].origin if key in given else "default"
                 settings.append(Setting(f"{section}.{key}", getattr(instance, key), origin))
         return instances, settings
+
+
+def _structure(place: str, value: object, hint: Any) -> Any:
+    try:
+        return structure(value, hint)
+    except Wrong:
+        raise ConfigError(f"{place} is {shown(value)}; {expected(hint)} is expected") from None
+
+
+def _kind_of_tables(hint: Any) -> type[Any] | None:
+    """The dataclass of a field that is a table of tables; None for any other field."""
+    if get_origin(hint) is not dict:
+        return None
+    kind: type[Any] = get_args(hint)[1]
+    return kind
+
+
+def _structure_tables(place: str, value: object, kind: type[Any]) -> dict[str, Any]:
+    """An instance of the dataclass `kind` for each name in a table of tables."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"{place} is {shown(value)}; a table of tables is expected, {{name = {{key = value}}}}")
+    hints = get_type_hints(kind, include_extras=True)
+    instances = {}
+    for name, table in value.items():
+        inside = f"{place}.{clean(name)}"
+        if not isinstance(table, dict):
+            raise ConfigError(f"{inside} is {shown(table)}; a table is expected, {{key = value}}")
+        for key in table:
+            if key not in hints:
+                raise ConfigError(f"{inside}: there is no {clean(key)}; {neighbours(key.lower(), hints)}")
+        given = {key: _structure(f"{inside}.{key}", each, hints[key]) for key, each in table.items()}
+        try:
+            instances[name] = kind(**given)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{inside}: {' '.join(str(error).split())}") from error
+    return instances
 
 
 def _parse_file(file: Path) -> dict[str, Any]:

@@ -91,10 +91,15 @@ class Kernel:
         modules: Mapping[str, type[Module[Any]]],
         configure: Configure,
         *,
+        given: Mapping[type[Any], object] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        """`configure` gives a module's configuration, just before it is made. `clock`: seconds, `time.monotonic`."""
+        """`configure` gives a module's configuration, just before it is made. `clock`: seconds, `time.monotonic`.
+
+        `given` are providers that no module has to be loaded for; the kernel itself is one, for `Kernel`.
+        """
         self._modules = dict(modules)
+        self._given: dict[type[Any], object] = {Kernel: self, **(given or {})}
         self._configure = configure
         self._clock = clock or time.monotonic
         self._loaded: Mapping[str, _Loaded] = {}  # in load order
@@ -126,7 +131,8 @@ class Kernel:
 
     def _start_locked(self, step: _Step) -> None:
         cls = self._modules[step.name]
-        needs = {interface: self._loaded[name].providers[interface] for interface, name in step.uses.items()}
+        needs = {interface: self._given[interface] for interface in cls.depends if interface in self._given}
+        needs.update((interface, self._loaded[name].providers[interface]) for interface, name in step.uses.items())
         module = cls(self._configure(step.name, cls.Config), _Needs(step.name, needs))
         module.start()
         try:
@@ -220,7 +226,7 @@ class Kernel:
         present = [step.name for step in steps]
         for name in sorted(self._modules.keys() - set(present)):
             depends = []
-            for interface in self._modules[name].depends:
+            for interface in self._needed(name):
                 candidates = self._candidates(interface, present)
                 depends.append(candidates[0] if len(candidates) == 1 else interface.__name__)
             rows.append(ModuleStatus(name, "available", tuple(dict.fromkeys(depends)), ()))
@@ -241,7 +247,7 @@ class Kernel:
         if name in path:
             raise KernelError(f"modules depend on each other in a cycle: {' -> '.join(chain)}")
         uses: dict[type[Any], str] = {}
-        for interface in self._modules[name].depends:
+        for interface in self._needed(name):
             candidates = self._candidates(interface, [*loaded, *steps])
             needs = f"module '{name}' needs {interface.__name__}, which"
             if not candidates:
@@ -251,6 +257,10 @@ class Kernel:
             self._visit(candidates[0], chain, loaded, steps)
             uses[interface] = candidates[0]
         steps[name] = _Step(name, uses, chain)
+
+    def _needed(self, name: str) -> list[type[Any]]:
+        """The interfaces that a module has to be loaded for, before `name` is."""
+        return [interface for interface in self._modules[name].depends if interface not in self._given]
 
     def _candidates(self, interface: type[Any], present: Iterable[str]) -> list[str]:
         """The first of the modules in `present` that provides it, else all that could."""

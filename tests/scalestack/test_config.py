@@ -301,3 +301,80 @@ class TestFiles:
 
     def test_an_empty_file_sets_nothing(self, write: Write) -> None:
         assert load(write("")).section("http") == Http()
+
+
+@dataclass(frozen=True)
+class Rate:
+    requests: Annotated[int, Between(1, None)] | None = None
+    burst: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.burst > 100:
+            raise ValueError("burst is more than there is")
+
+
+@dataclass(frozen=True)
+class Keys:
+    file: str = "keys.json"
+
+
+@dataclass(frozen=True)
+class Limits:
+    default: int = 5
+    accounts: dict[str, Rate] = field(default_factory=dict)
+
+
+DOTTED: Mapping[str, type[Any]] = {"auth": Http, "auth.keys": Keys, "other.jwt": Keys, "limits": Limits}
+
+
+class TestSectionsWithDots:
+    def test_the_file_has_them_as_tables_in_tables(self, write: Write) -> None:
+        file = write('[auth]\nport = 1\n[auth.keys]\nfile = "a"\n[other.jwt]\nfile = "b"\n')
+        settings = Settings.load(DOTTED, file=file)
+        assert (settings.section("auth").port, settings.section("auth.keys").file) == (1, "a")
+        assert settings.section("other.jwt").file == "b"
+
+    def test_the_environment_has_two_underscores_for_each_dot(self) -> None:
+        settings = Settings.load(DOTTED, environ={"X_AUTH__KEYS__FILE": "a", "X_AUTH__PORT": "1"}, prefix="X")
+        assert (settings.section("auth").port, settings.section("auth.keys").file) == (1, "a")
+
+    def test_the_command_line_spells_them_out(self) -> None:
+        settings = Settings.load(DOTTED, overrides=[parse_assignment("auth.keys.file=a", "--set")])
+        assert settings.section("auth.keys").file == "a"
+
+    def test_an_unknown_one_is_answered_with_its_neighbours(self, write: Write) -> None:
+        file = write("[auth.kesy]\nfile = 1\n")
+        with pytest.raises(ConfigError, match=r"there is no auth\.kesy"):
+            Settings.load(DOTTED, file=file)
+        with pytest.raises(ConfigError, match=r"there is no section \[other\.jwx\]; did you mean other\.jwt"):
+            Settings.load(DOTTED, overrides=[Override("other.jwx.file", "a", "--set")])
+
+
+class TestTablesOfTables:
+    def test_each_name_has_its_settings(self, write: Write) -> None:
+        file = write("[limits.accounts.acme]\nrequests = 7\n[limits.accounts.'b c']\nburst = 2\n")
+        settings = Settings.load(DOTTED, file=file)
+        assert settings.section("limits").accounts == {"acme": Rate(requests=7), "b c": Rate(burst=2.0)}
+
+    def test_the_environment_and_the_command_line_have_them_as_an_inline_table(self) -> None:
+        settings = Settings.load(DOTTED, environ={"X_LIMITS__ACCOUNTS": "{acme = {requests = 7}}"}, prefix="X")
+        assert settings.section("limits").accounts == {"acme": Rate(requests=7)}
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("5", "--set: limits.accounts is 5; a table of tables is expected, {name = {key = value}}"),
+            ("nonsense", '--set: limits.accounts is "nonsense"; a table of tables is expected, {name = {key = value}}'),
+            ("{acme = 5}", "--set: limits.accounts.acme is 5; a table is expected, {key = value}"),
+            ("{a = {request = 5}}", "--set: limits.accounts.a: there is no request; did you mean requests?"),
+            (
+                "{a = {requests = 0}}",
+                "--set: limits.accounts.a.requests is 0; a whole number of at least 1 is expected",
+            ),
+            ("{a = {burst = 1e9}}", "--set: limits.accounts.a: burst is more than there is"),
+        ],
+    )
+    def test_what_is_wrong_in_one_is_named(self, text: str, message: str) -> None:
+        with pytest.raises(ConfigError) as caught:
+            Settings.load(DOTTED, overrides=[Override("limits.accounts", text, "--set")])
+        assert str(caught.value) == message

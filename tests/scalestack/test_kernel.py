@@ -35,6 +35,7 @@ class Recorder:
         self.failing: dict[str, BaseException] = {}
         self.deadlines: list[float] = []
         self.during: dict[str, Callable[[], object]] = {}
+        self.made: dict[str, Any] = {}
 
     def make(
         self, name: str, depends: tuple[type[Any], ...] = (), provides: tuple[type[Any], ...] = ()
@@ -51,6 +52,7 @@ class Recorder:
                 self.needs = needs
                 self.found = {interface: needs[interface] for interface in self.depends}
                 self.objects = {interface: interface() for interface in self.provides}
+                recorder.made[self.name] = self
                 recorder.did("make", self.name)
 
             def provider(self, interface: type[T]) -> T:
@@ -231,6 +233,18 @@ class TestProviders:
         kernel.load("safe")
         kernel.load("queue")
         assert recorder.all("start") == ["safe", "queue"]
+
+    def test_what_is_given_needs_no_module(self, recorder: Recorder) -> None:
+        disk = Disk()
+        kernel = Kernel({"front": recorder.make("front", (Disk,))}, lambda _, config: config(), given={Disk: disk})
+        kernel.load("front")
+        assert recorder.made["front"].found == {Disk: disk}
+        assert kernel.status() == [ModuleStatus("front", "loaded", (), ())]
+
+    def test_the_kernel_itself_is_given(self, recorder: Recorder) -> None:
+        kernel = kernel_of(recorder.make("front", (Kernel,)))
+        kernel.load("front")
+        assert recorder.made["front"].found == {Kernel: kernel}
 
     def test_a_choice_is_left_to_the_operator(self, recorder: Recorder) -> None:
         kernel = kernel_of(

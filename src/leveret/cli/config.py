@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -37,5 +39,15 @@ def _toml(value: object) -> str:
         return str(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
+    if is_dataclass(value) and not isinstance(value, type):
+        return _toml({key: inner for key, inner in asdict(value).items() if inner is not None})
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_key(name)} = {_toml(inner)}' for name, inner in value.items())}}}"
     escaped = str(value.value if isinstance(value, Enum) else value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _key(name: str) -> str:
+    """The name of a setting in a table: bare, where TOML allows that."""
+    bare = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    return name if bare else _toml(name)

@@ -27,6 +27,14 @@ def configured(command: F) -> F:
                 metavar="URL",
                 help="Where messages are kept: sqlite:///queue.db, or memory://. [server.store]",
             ),
+            click.option(
+                "--data",
+                metavar="DIR",
+                help="The directory of what outlives the server: messages, keys, the audit log. [server.data]",
+            ),
+            click.option(
+                "--auth", metavar="NAMES", help="Who is asked who sends a request: none, keys, jwt. [server.auth]"
+            ),
             click.option("--insecure", is_flag=True, help="Listen beyond loopback without authentication."),
             click.option("--set", "settings", multiple=True, metavar="MODULE.KEY=VALUE", help="Set anything else."),
         ]
@@ -36,7 +44,14 @@ def configured(command: F) -> F:
 
 
 def make_server(
-    file: Path | None, host: str | None, port: str | None, store: str | None, insecure: bool, settings: Sequence[str]
+    file: Path | None,
+    host: str | None,
+    port: str | None,
+    store: str | None,
+    data: str | None,
+    auth: str | None,
+    insecure: bool,
+    settings: Sequence[str],
 ) -> Server:
     """The server that these options, the environment and the file describe."""
     overrides = [parse_assignment(text, origin="--set") for text in settings]
@@ -44,6 +59,8 @@ def make_server(
         ("http.host", host, "--host"),
         ("http.port", port, "--port"),
         ("server.store", store, "--store"),
+        ("server.data", data, "--data"),
+        ("server.auth", auth, "--auth"),
         ("server.insecure", "true" if insecure else None, "--insecure"),
     ):
         if text is not None:

@@ -100,8 +100,8 @@ class LocalService:
         target = call.target.encode()
         request = Request(call.method.encode(), target, list(call.headers), call.body, True, False)
         try:
-            handler, parameters = self._router.find(request.method, request.path)
-            answer = handler(request, *parameters)
+            entry, parameters = self._router.find(request.method, request.path)
+            answer = entry.handler(request, *parameters)
         except Exception as error:
             self._tell(answered, None, error)
             return

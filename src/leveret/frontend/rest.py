@@ -11,10 +11,10 @@ from leveret.frontend.parameters import parse
 from leveret.frontend.v1_0 import V10
 from leveret.frontend.v1_1 import V11
 from leveret.service import BodyTooLarge, InvalidPolicy, QueueService
-from leveret.store.base import QueueFull, StoreError, StoreFailed, StoreFull
+from leveret.store.base import AccountFull, QueueFull, StoreError, StoreFailed, StoreFull
 from scalestack.http.message import Request, Response
 from scalestack.http.problem import HttpError
-from scalestack.http.router import Route
+from scalestack.http.router import PUBLIC, Route
 
 VERSIONS: Final = ("v1.0", "v1.1")
 
@@ -25,6 +25,7 @@ _ERRORS: Final = (
     (BodyTooLarge, 413, "body-too-large"),
     (InvalidPolicy, 400, "bad-policy"),
     (QueueFull, 409, "queue-full"),
+    (AccountFull, 429, "account-full"),
     (StoreFull, 507, "store-full"),
     (StoreFailed, 503, "store-failed"),
     (StoreError, 500, "store-error"),
@@ -40,12 +41,12 @@ class Rest:
 
     def routes(self) -> list[Route]:
         routes = [
-            Route("GET", "/", self.versions, Operation("List the versions of this API.", Shape.VERSIONS)),
+            Route("GET", "/", self.versions, Operation("List the versions of this API.", Shape.VERSIONS), PUBLIC),
             *V10(self._service).routes("/v1.0"),
             *V11(self._service).routes("/v1.1"),
         ]
         self._description = Response(200, json.dumps(document(routes)).encode(), render.JSON)
-        return [*routes, Route("GET", "/openapi.json", self.description)]
+        return [*routes, Route("GET", "/openapi.json", self.description, action=PUBLIC)]
 
     def versions(self, request: Request) -> Response:
         parse(request.query_string, parameters.NO_PARAMETERS)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Final, TypeVar
 
+from leveret.actions import READ, RECEIVE, SEND
 from leveret.frontend import parameters, render
 from leveret.frontend.openapi import Operation, Shape
 from leveret.frontend.parameters import Accepted, Detail, parse
@@ -14,7 +15,7 @@ from leveret.service import QueueService
 from scalestack.event.pending import Answer, Pending, then
 from scalestack.http.message import Handler, Request, Response
 from scalestack.http.problem import HttpError
-from scalestack.http.router import Route
+from scalestack.http.router import ADMIN, Route
 
 T = TypeVar("T")
 
@@ -26,9 +27,11 @@ _NONE: Final = Detail.NONE
 _UNCHANGED: Final = Change()
 
 
-def route(method: str, path: str, handler: Handler, summary: str, shape: Shape, accepted: Accepted) -> Route:
-    """A route with what the document of the API says of it."""
-    return Route(method, path, handler, Operation(summary, shape, accepted))
+def route(
+    method: str, path: str, handler: Handler, action: str, summary: str, shape: Shape, accepted: Accepted
+) -> Route:
+    """A route with what its caller must be allowed to do, and what the document of the API says of it."""
+    return Route(method, path, handler, Operation(summary, shape, accepted), action)
 
 
 class V10:
@@ -45,17 +48,17 @@ class V10:
         names, many, one = Shape.NAMES, Shape.MESSAGES, Shape.MESSAGE
 
         return [
-            route("GET", accounts, self.list_accounts, "List accounts.", names, parameters.LIST_NAMES),
-            route("DELETE", accounts, self.delete_accounts, "Delete accounts.", names, parameters.DELETE_NAMES),
-            route("GET", queues, self.list_queues, "List queues.", names, parameters.LIST_NAMES),
-            route("DELETE", queues, self.delete_queues, "Delete queues.", names, parameters.DELETE_NAMES),
-            route("GET", messages, self.list_messages, "List messages.", many, parameters.LIST_MESSAGES),
-            route("POST", messages, self.update_messages, "Claim messages.", many, parameters.UPDATE_MESSAGES),
-            route("DELETE", messages, self.delete_messages, "Pop messages.", many, parameters.DELETE_MESSAGES),
-            route("GET", message, self.get_message, "Read a message.", one, parameters.GET_MESSAGE),
-            route("PUT", message, self.put_message, "Put a message.", Shape.PUT, parameters.PUT_MESSAGE),
-            route("POST", message, self.update_message, "Change a message.", one, parameters.UPDATE_MESSAGE),
-            route("DELETE", message, self.delete_message, "Delete a message.", one, parameters.DELETE_MESSAGE),
+            route("GET", accounts, self.list_accounts, ADMIN, "List accounts.", names, parameters.LIST_NAMES),
+            route("DELETE", accounts, self.delete_accounts, ADMIN, "Delete accounts.", names, parameters.DELETE_NAMES),
+            route("GET", queues, self.list_queues, READ, "List queues.", names, parameters.LIST_NAMES),
+            route("DELETE", queues, self.delete_queues, RECEIVE, "Delete queues.", names, parameters.DELETE_NAMES),
+            route("GET", messages, self.list_messages, READ, "List messages.", many, parameters.LIST_MESSAGES),
+            route("POST", messages, self.update_messages, RECEIVE, "Claim messages.", many, parameters.UPDATE_MESSAGES),
+            route("DELETE", messages, self.delete_messages, RECEIVE, "Pop messages.", many, parameters.DELETE_MESSAGES),
+            route("GET", message, self.get_message, READ, "Read a message.", one, parameters.GET_MESSAGE),
+            route("PUT", message, self.put_message, SEND, "Put a message.", Shape.PUT, parameters.PUT_MESSAGE),
+            route("POST", message, self.update_message, RECEIVE, "Change a message.", one, parameters.UPDATE_MESSAGE),
+            route("DELETE", message, self.delete_message, RECEIVE, "Delete a message.", one, parameters.DELETE_MESSAGE),
         ]
 
     # Accounts and queues.

@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from leveret.actions import POLICY, READ, RECEIVE, SEND
 from leveret.frontend import parameters, render, render11
 from leveret.frontend.follow import CONTENT_TYPE, HEADERS, follow
 from leveret.frontend.openapi import Shape
@@ -38,10 +39,11 @@ from leveret.model import (
     place_of,
 )
 from leveret.service import BodyTooLarge
+from scalestack.auth.guard import forbidden
 from scalestack.event.pending import Answer, then
 from scalestack.http.message import Request, Response, parse_query
 from scalestack.http.problem import HttpError
-from scalestack.http.router import Route
+from scalestack.http.router import ADMIN, Route
 
 _NONE: Final = Detail.NONE
 _EXISTS: Final = Put.EXISTS
@@ -58,21 +60,22 @@ class V11(V10):
         messages = queues + "/{queue}"
         message = messages + "/{message}"
         names, many, one = Shape.NAMES_11, Shape.MESSAGES_11, Shape.MESSAGE_11
+        policy, nothing = Shape.POLICY, parameters.NO_PARAMETERS
 
         return [
-            route("GET", accounts, self.list_accounts, "List accounts.", names, parameters.LIST_NAMES),
-            route("DELETE", accounts, self.delete_accounts, "Delete accounts.", names, parameters.DELETE_NAMES),
-            route("GET", queues, self.list_queues, "List queues.", Shape.QUEUES, parameters.LIST_QUEUES),
-            route("DELETE", queues, self.delete_queues, "Delete queues.", names, parameters.DELETE_NAMES),
-            route("GET", messages, self.list_messages, "List messages, or follow them.", many, parameters.READ_MANY),
-            route("PUT", messages, self.put_messages, "Put many messages.", Shape.IDS, parameters.NO_PARAMETERS),
-            route("POST", messages, self.update_messages, "Claim messages.", many, parameters.UPDATE_MANY),
-            route("DELETE", messages, self.delete_messages, "Pop messages.", many, parameters.DELETE_MANY),
-            route("PATCH", messages, self.change_policy, "Set the policy.", Shape.POLICY, parameters.NO_PARAMETERS),
-            route("GET", message, self.get_message, "Read a message.", one, parameters.GET_MESSAGE),
-            route("PUT", message, self.put_message, "Put a message.", Shape.PUT_11, parameters.PUT_MESSAGE),
-            route("POST", message, self.update_message, "Change a message.", one, parameters.UPDATE_ONE),
-            route("DELETE", message, self.delete_message, "Delete a message.", one, parameters.DELETE_ONE),
+            route("GET", accounts, self.list_accounts, ADMIN, "List accounts.", names, parameters.LIST_NAMES),
+            route("DELETE", accounts, self.delete_accounts, ADMIN, "Delete accounts.", names, parameters.DELETE_NAMES),
+            route("GET", queues, self.list_queues, READ, "List queues.", Shape.QUEUES, parameters.LIST_QUEUES),
+            route("DELETE", queues, self.delete_queues, RECEIVE, "Delete queues.", names, parameters.DELETE_NAMES),
+            route("GET", messages, self.list_messages, READ, "List or follow them.", many, parameters.READ_MANY),
+            route("PUT", messages, self.put_messages, SEND, "Put many messages.", Shape.IDS, nothing),
+            route("POST", messages, self.update_messages, RECEIVE, "Claim messages.", many, parameters.UPDATE_MANY),
+            route("DELETE", messages, self.delete_messages, RECEIVE, "Pop messages.", many, parameters.DELETE_MANY),
+            route("PATCH", messages, self.change_policy, POLICY, "Set the policy.", policy, nothing),
+            route("GET", message, self.get_message, READ, "Read a message.", one, parameters.GET_MESSAGE),
+            route("PUT", message, self.put_message, SEND, "Put a message.", Shape.PUT_11, parameters.PUT_MESSAGE),
+            route("POST", message, self.update_message, RECEIVE, "Change a message.", one, parameters.UPDATE_ONE),
+            route("DELETE", message, self.delete_message, RECEIVE, "Delete a message.", one, parameters.DELETE_ONE),
         ]
 
     # Accounts and queues.
@@ -95,7 +98,12 @@ class V11(V10):
     def change_policy(self, request: Request, account: str, queue: str) -> Answer[Response]:
         parse(request.query_string, parameters.NO_PARAMETERS)
         check(account, queue)
-        return then(self._service.change_policy(account, queue, read_policy(request.body)), render11.policy)
+        change = read_policy(request.body)
+        target = None if change is None else change.get("dead_letter")
+        # Dead letters are put into the other queue, by the right of whoever sets the policy.
+        if target is not None and request.grant is not None and not request.grant.allows(POLICY, account, str(target)):
+            raise forbidden()
+        return then(self._service.change_policy(account, queue, change), render11.policy)
 
     # The messages of a queue.
 

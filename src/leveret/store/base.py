@@ -35,6 +35,10 @@ class QueueFull(StoreError):
     """The queue's own policy allows no more. Nothing is stored of what was to be put together."""
 
 
+class AccountFull(StoreError):
+    """The account's quota allows no more. Nothing is stored of what was to be put together."""
+
+
 class StoreFailed(StoreError):
     """The store is broken, or closed: it does nothing more."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from scalestack.event.pending import Pending
@@ -15,10 +15,21 @@ if TYPE_CHECKING:
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
+class Grant(Protocol):
+    """What the sender of a request may do."""
+
+    @property
+    def name(self) -> str:
+        """Who that is, for logs."""
+
+    def allows(self, action: str, account: str | None, resource: str | None) -> bool:
+        """Whether it may do `action` to a resource of an account: to all of them, where None is given."""
+
+
 class Request:
     """One request, whole: its body is there."""
 
-    __slots__ = ("body", "connection", "headers", "http10", "keep_alive", "method", "path", "query_string")
+    __slots__ = ("body", "connection", "grant", "headers", "http10", "keep_alive", "method", "path", "query_string")
 
     def __init__(
         self, method: bytes, target: bytes, headers: Headers, body: bytes, keep_alive: bool, http10: bool
@@ -30,6 +41,7 @@ class Request:
         self.keep_alive = keep_alive
         self.http10 = http10
         self.connection: Connection | None = None
+        self.grant: Grant | None = None  # what its sender may do; None where nobody is asked who they are
 
     @property
     def target(self) -> bytes:

@@ -198,8 +198,8 @@ class HttpConnection(Connection):
         if self._access is not None:
             self._began = perf_counter()
         try:
-            handler, parameters = self._shared.router.find(request.method, request.path)
-            answer = handler(request, *parameters)
+            entry, parameters = self._shared.router.find(request.method, request.path)
+            answer = entry.handler(request, *parameters)
         except Exception as error:
             answer = self._failure(request, error)
         if type(answer) is Response:

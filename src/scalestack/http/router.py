@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from scalestack.http.message import Handler, Request, Response, decode_percent
 from scalestack.http.problem import HttpError
+
+PUBLIC: Final = "public"  # an action that anybody may do
+ADMIN: Final = "admin"  # an action of those who run the service
 
 _MEMORIES: Final = 4096  # starts of paths that are remembered
 _MEMORABLE: Final = 600  # bytes; a longer one is not
@@ -24,13 +27,32 @@ class Route:
     path: str
     handler: Handler
     about: Any = None  # what a document of the API says of it
+    # What its caller must be allowed to do, where callers are asked who they are: a route that says nothing is closed.
+    action: str = ADMIN
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the path's parameters, in order."""
+        return tuple(segment[1:-1] for segment in self.path.split("/") if segment.startswith("{"))
+
+
+# Puts something before a route's handler: answers what is to be called in its stead.
+Layer: TypeAlias = Callable[[Route, Handler], Handler]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a path and a method lead to: the handler, in its layers, and the route that it is of."""
+
+    handler: Handler
+    route: Route | None  # None for the answers to OPTIONS
 
 
 @dataclass
 class _Node:
     literals: dict[str, _Node] = field(default_factory=dict)
     parameter: _Node | None = None
-    handlers: dict[bytes, Handler] = field(default_factory=dict)
+    entries: dict[bytes, Entry] = field(default_factory=dict)
     allow: bytes = b""
 
 
@@ -41,19 +63,21 @@ class RouteClash(Exception):
 class Router:
     """An unchanging table of routes; a change makes a new one."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], layers: Sequence[Layer] = ()) -> None:
+        """Requests pass the first of the `layers` first, and then the next, up to the route's handler."""
         self._root = _Node()
+        self._layers = layers
         methods = {b"OPTIONS"}
         for route in routes:
             self._add(route)
         self._finish(self._root, methods)
         # "OPTIONS *" asks for what is possible anywhere (RFC 9110 section 9.3.7).
-        self._star = _Node(handlers={b"OPTIONS": self._options(b", ".join(sorted(methods)))})
+        self._star = _Node(entries={b"OPTIONS": self._options(b", ".join(sorted(methods)))})
         # Most requests differ in their last segment only: where the others lead is remembered.
         self._known: dict[bytes, tuple[_Node, tuple[str, ...]]] = {}
 
-    def find(self, method: bytes, path: bytes) -> tuple[Handler, tuple[str, ...]]:
-        """The handler and its path parameters; `HttpError` 404 or 405 where there is none."""
+    def find(self, method: bytes, path: bytes) -> tuple[Entry, tuple[str, ...]]:
+        """The entry and its path parameters; `HttpError` 404 or 405 where there is none."""
         start, _, last = path.rpartition(b"/")
         node, parameters = self._known.get(start) or self._follow(start)
         if last:
@@ -70,10 +94,10 @@ class Router:
                 node = self._beyond(path)
         elif path != b"/":
             raise self._unknown(path)
-        handler = node.handlers.get(method)
-        if handler is None:
+        entry = node.entries.get(method)
+        if entry is None:
             raise self._refusal(node, method, path)
-        return handler, parameters
+        return entry, parameters
 
     def _follow(self, start: bytes) -> tuple[_Node, tuple[str, ...]]:
         """Where all segments but the last lead."""
@@ -101,7 +125,7 @@ class Router:
         raise self._unknown(path)
 
     def _refusal(self, node: _Node, method: bytes, path: bytes) -> HttpError:
-        if not node.handlers:
+        if not node.entries:
             return self._unknown(path)
         text = f"{method.decode('latin-1')} is not possible here; {node.allow.decode()} are"
         return HttpError(405, "method-not-allowed", text, ((b"Allow", node.allow),))
@@ -115,31 +139,34 @@ class Router:
             else:
                 node = node.literals.setdefault(segment, _Node())
         method = route.method.encode()
-        if method in node.handlers:
+        if method in node.entries:
             raise RouteClash(f"there are two routes for {route.method} {route.path}")
-        node.handlers[method] = route.handler
+        handler = route.handler
+        for layer in reversed(self._layers):
+            handler = layer(route, handler)
+        node.entries[method] = Entry(handler, route)
 
     def _finish(self, node: _Node, methods: set[bytes]) -> None:
         """HEAD works wherever GET does, and OPTIONS answers with what is allowed."""
-        if node.handlers:
-            if b"GET" in node.handlers:
-                node.handlers.setdefault(b"HEAD", node.handlers[b"GET"])
-            methods.update(node.handlers)
-            node.allow = b", ".join(sorted({*node.handlers, b"OPTIONS"}))
-            node.handlers.setdefault(b"OPTIONS", self._options(node.allow))
+        if node.entries:
+            if b"GET" in node.entries:
+                node.entries.setdefault(b"HEAD", node.entries[b"GET"])
+            methods.update(node.entries)
+            node.allow = b", ".join(sorted({*node.entries, b"OPTIONS"}))
+            node.entries.setdefault(b"OPTIONS", self._options(node.allow))
         for following in node.literals.values():
             self._finish(following, methods)
         if node.parameter is not None:
             self._finish(node.parameter, methods)
 
     @staticmethod
-    def _options(allow: bytes) -> Handler:
+    def _options(allow: bytes) -> Entry:
         response = Response(204, headers=((b"Allow", allow),))
 
         def options(request: Request, *parameters: str) -> Response:
             return response
 
-        return options
+        return Entry(options, None)
 
     @staticmethod
     def _unknown(path: bytes) -> HttpError:

@@ -10,7 +10,7 @@ from scalestack.event.loops import LoopThread
 from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
 from scalestack.http.protocol import HttpConnection, Timeouts
-from scalestack.http.router import Route, Router
+from scalestack.http.router import Layer, Route, Router
 from scalestack.log import Access
 from scalestack.net.address import Address, UnixAddress
 from scalestack.net.listener import Network
@@ -41,7 +41,8 @@ class HttpServer:
         self._tls: Tls | None = None
         self._network = network
         self._mounts: list[tuple[Sequence[Route], Translate | None]] = []
-        self._mount_lock = threading.Lock()  # guards the mounts while a new router is made of them
+        self._layers: list[Layer] = []
+        self._mount_lock = threading.Lock()  # guards mounts and layers while a new router is made of them
         self.router = Router([])
 
     @property
@@ -72,15 +73,33 @@ class HttpServer:
         `translate` says what clients are told of errors that are no `HttpError`; None for one that it doesn't know.
         """
         with self._mount_lock:
-            mounts = [*self._mounts, (routes, translate)]
-            self.router = Router(route for routes, _ in mounts for route in routes)
-            self._mounts = mounts
+            self._remake_locked([*self._mounts, (routes, translate)], self._layers)
 
     def unmount(self, routes: Sequence[Route]) -> None:
         """Serve these routes no more. Requests under way are still answered; harmless when called again."""
         with self._mount_lock:
-            self._mounts = [mount for mount in self._mounts if mount[0] is not routes]
-            self.router = Router(route for routes, _ in self._mounts for route in routes)
+            self._remake_locked([mount for mount in self._mounts if mount[0] is not routes], self._layers)
+
+    def add_layer(self, layer: Layer) -> None:
+        """Have all requests pass `layer`, behind the layers that are there: it is called once for each route, with the
+        route and what its handler is so far, and answers what is to be called in its stead."""
+        with self._mount_lock:
+            self._remake_locked(self._mounts, [*self._layers, layer])
+
+    def remove_layer(self, layer: Layer) -> None:
+        """Have requests pass this layer no more; harmless when called again."""
+        with self._mount_lock:
+            self._remake_locked(self._mounts, [each for each in self._layers if each != layer])
+
+    def renew_layers(self) -> None:
+        """Ask each layer again what is to be called: what it answers has changed."""
+        with self._mount_lock:
+            self._remake_locked(self._mounts, self._layers)
+
+    def _remake_locked(self, mounts: list[tuple[Sequence[Route], Translate | None]], layers: list[Layer]) -> None:
+        self.router = Router((route for routes, _ in mounts for route in routes), layers)
+        self._mounts = mounts
+        self._layers = layers
 
     def listen(self) -> list[Address]:
         """Begin to serve, once all is mounted; answers what was bound, which for a host with several addresses is more

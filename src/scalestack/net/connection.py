@@ -28,10 +28,12 @@ class Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
     peer: str = "?"  # the peer's address, for logs and limits: an IP address, or "unix"
+    identity: object = None  # what is remembered of who the peer is, by whoever asks for that
 
     def __init__(self, thread: LoopThread) -> None:
         self.thread = thread
         self.census: Census | None = None  # set by the listener that accepted this
+        self._ends: list[Callable[[], object]] | None = None
         self._clock = thread.loop.time
         self._deadline = math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -49,6 +51,15 @@ class Connection(asyncio.Protocol):
             self._timer = None
         if self.census is not None:
             self.census.closed(self)
+        ends, self._ends = self._ends, None
+        for end in ends or ():
+            end()
+
+    def on_end(self, call: Callable[[], object]) -> None:
+        """Call `call` once, on the connection's loop, when it is lost."""
+        if self._ends is None:
+            self._ends = []
+        self._ends.append(call)
 
     def expect(self, seconds: float) -> None:
         """Call `timed_out` in so many seconds, unless this is called again before; `math.inf` for never.

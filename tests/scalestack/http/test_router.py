@@ -25,8 +25,8 @@ ROUTER = Router(
 
 
 def found(method, path):
-    handler, parameters = ROUTER.find(method, path)
-    return handler(None, *parameters).body.decode(), list(parameters)
+    entry, parameters = ROUTER.find(method, path)
+    return entry.handler(None, *parameters).body.decode(), list(parameters)
 
 
 def refused(method, path):
@@ -53,15 +53,15 @@ def test_head_is_where_get_is():
 
 
 def test_options_say_what_is_allowed():
-    handler, parameters = ROUTER.find(b"OPTIONS", b"/v1/a")
-    response = handler(None, *parameters)
+    entry, parameters = ROUTER.find(b"OPTIONS", b"/v1/a")
+    response = entry.handler(None, *parameters)
     assert response.status == 204
     assert response.headers == ((b"Allow", b"DELETE, GET, HEAD, OPTIONS"),)
 
 
 def test_options_of_the_whole_server():
-    handler, _ = ROUTER.find(b"OPTIONS", b"*")
-    assert handler(None).headers == ((b"Allow", b"DELETE, GET, HEAD, OPTIONS, PUT"),)
+    entry, _ = ROUTER.find(b"OPTIONS", b"*")
+    assert entry.handler(None).headers == ((b"Allow", b"DELETE, GET, HEAD, OPTIONS, PUT"),)
 
 
 def test_another_method_on_a_known_path_is_405_with_allow():

@@ -1,0 +1,93 @@
+"""Asks authenticators, one after the other, who sends a request. Knows none of them, and closes where there is none."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from typing import Protocol
+
+from scalestack.auth.principal import Authorized, Authorizer, OwnRights, Principal
+from scalestack.event.pending import Answer, Pending
+from scalestack.http.message import Request
+
+
+class Denied(Exception):
+    """Credentials that are no good. The text says why, for the log: who sent them is told the same in every case."""
+
+
+class Authenticator(Protocol):
+    """Finds out who sends a request."""
+
+    challenges: Sequence[bytes]  # of WWW-Authenticate (RFC 9110 section 11.6.1), such as b'Bearer realm="queues"'
+
+    def authenticate(self, request: Request) -> Answer[Principal | None]:
+        """Who sends this; None where it carries nothing that this one knows. `Denied` where that is no good, and
+        `HttpError` where that can't be found out. Called on the loop of the request's connection."""
+
+    def version(self) -> Hashable:
+        """What changes whenever an answer that was given may not be true any more. Asked at each request."""
+
+
+class Authority:
+    """The authenticators that are in force. Any thread may register and deregister."""
+
+    def __init__(self, changed: Callable[[], object] = lambda: None, authorizer: Authorizer | None = None) -> None:
+        """`changed` is called whenever `open` or the authenticators have."""
+        self.authorizer = authorizer or OwnRights()
+        self.open = False  # nobody is asked who they are
+        self._authenticators: tuple[Authenticator, ...] = ()
+        self._epoch = 0
+        self._changed = changed
+        self._lock = threading.Lock()  # guards the change of all of these
+
+    def register(self, authenticator: Authenticator) -> None:
+        """Ask this one too, after those that are there."""
+        with self._lock:
+            self._authenticators = (*self._authenticators, authenticator)
+            self._epoch += 1
+        self._changed()
+
+    def deregister(self, authenticator: Authenticator) -> None:
+        """Ask this one no more, and believe nothing that it answered; harmless when called again."""
+        with self._lock:
+            self._authenticators = tuple(each for each in self._authenticators if each is not authenticator)
+            self._epoch += 1
+        self._changed()
+
+    def set_open(self, open: bool) -> None:
+        """Let everybody do everything, without being asked; or no more."""
+        with self._lock:
+            self.open = open
+            self._epoch += 1
+        self._changed()
+
+    @property
+    def challenges(self) -> list[bytes]:
+        """What a client may answer with, for WWW-Authenticate."""
+        return [challenge for each in self._authenticators for challenge in each.challenges]
+
+    def version(self) -> Hashable:
+        """What changes whenever an answer that was given may not be true any more."""
+        authenticators = self._authenticators
+        if len(authenticators) == 1:
+            return self._epoch, authenticators[0].version()
+        return self._epoch, *[each.version() for each in authenticators]
+
+    def identify(self, request: Request) -> Answer[Authorized | None]:
+        """Who sends this; None where it carries no credentials that are known here, and `Denied` where they are bad."""
+        return self._ask(request, self._authenticators)
+
+    def _ask(self, request: Request, authenticators: Sequence[Authenticator]) -> Answer[Authorized | None]:
+        for number, each in enumerate(authenticators, 1):
+            found = each.authenticate(request)
+            if isinstance(found, Pending):
+                return found.then(partial(self._answered, request, authenticators[number:]))
+            if found is not None:
+                return Authorized(found, self.authorizer)
+        return None
+
+    def _answered(
+        self, request: Request, others: Sequence[Authenticator], found: Principal | None
+    ) -> Answer[Authorized | None]:
+        return self._ask(request, others) if found is None else Authorized(found, self.authorizer)

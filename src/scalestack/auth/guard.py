@@ -1,0 +1,193 @@
+"""Lets a request pass to its handler where its sender may do what the route says. Decides by names alone.
+
+Who has no good credentials gets the same 401 whatever is wrong with them, and who has no right gets the same 403
+whether what was asked for exists or not: neither the answer nor its timing tells anything of others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from scalestack.auth.authority import Authority, Denied
+from scalestack.auth.principal import Authorized
+from scalestack.auth.slow import Failures
+from scalestack.event.pending import Answer, Pending
+from scalestack.http.message import Answered, Handler, Request, Response
+from scalestack.http.problem import HttpError
+from scalestack.http.router import PUBLIC, Route
+from scalestack.log import Logger
+
+_log = Logger("scalestack.auth")
+
+ACCOUNT: Final = "account"  # the parameter of a path that names the account; the one after it names the resource
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is remembered on a connection: these very credentials were good, and still are while nothing changes."""
+
+    authorization: bytes
+    version: Hashable
+    granted: Authorized
+    expires: float
+
+
+class Guard:
+    """The layer that asks for credentials, and for rights."""
+
+    def __init__(
+        self, authority: Authority, failures: Failures, clock: Callable[[], float], monotonic: Callable[[], float]
+    ) -> None:
+        """`clock`: wall seconds, for what expires; `monotonic`: seconds, for what is held back."""
+        self._authority = authority
+        self._failures = failures
+        self._clock = clock
+        self._monotonic = monotonic
+
+    def __call__(self, route: Route, handler: Handler) -> Handler:
+        if route.action == PUBLIC or self._authority.open:
+            return handler
+        action = route.action
+        names = route.parameters
+        account = names.index(ACCOUNT) if ACCOUNT in names else len(names)
+        resource = account + 1
+
+        def guarded(request: Request, *parameters: str) -> Answered:
+            known = self._recall(request)
+            if known is None:
+                return self._identify(request, partial(passing, request, parameters))
+            return passing(request, parameters, known)
+
+        def passing(request: Request, parameters: tuple[str, ...], granted: Authorized) -> Answered:
+            given = len(parameters)
+            if not granted.allows(
+                action,
+                parameters[account] if account < given else None,
+                parameters[resource] if resource < given else None,
+            ):
+                raise forbidden()
+            request.grant = granted
+            return handler(request, *parameters)
+
+        return guarded
+
+    def _recall(self, request: Request) -> Authorized | None:
+        """Who sends this, where the request before it on this connection had the same credentials."""
+        connection = request.connection
+        known = None if connection is None else connection.identity
+        if type(known) is not _Known:
+            return None
+        authorization = request.header(b"authorization")
+        # In constant time: a proxy may send the requests of several clients over one connection.
+        if authorization is None or not hmac.compare_digest(authorization, known.authorization):
+            return None
+        if known.version != self._authority.version():
+            return None
+        if known.expires != math.inf and self._clock() >= known.expires:
+            return None
+        return known.granted
+
+    def _identify(self, request: Request, proceed: Callable[[Authorized], Answered]) -> Answered:
+        version = self._authority.version()  # before it is asked: what changes meanwhile counts as changed
+        try:
+            found = self._authority.identify(request)
+        except Denied as error:
+            return self._refuse(request, error)
+        if not isinstance(found, Pending):
+            return self._identified(request, version, proceed, found)
+
+        def step(found: Authorized | Denied | None) -> Answer[Response]:
+            return _answer_of(request, self._identified(request, version, proceed, found))
+
+        return _with_denial(found).then(step)
+
+    def _identified(
+        self,
+        request: Request,
+        version: Hashable,
+        proceed: Callable[[Authorized], Answered],
+        found: Authorized | Denied | None,
+    ) -> Answered:
+        if found is None:
+            raise self._unauthenticated()
+        if isinstance(found, Denied):
+            return self._refuse(request, found)
+        expires = found.principal.expires
+        if self._clock() >= expires:
+            return self._refuse(request, Denied("it has expired"))
+        authorization = request.header(b"authorization")
+        if authorization is not None and request.connection is not None:
+            request.connection.identity = _Known(authorization, version, found, expires)
+        return proceed(found)
+
+    def _refuse(self, request: Request, denied: Denied) -> Answer[Response]:
+        """401, held back where there were too many from this address: whoever has good credentials is not held up."""
+        connection = request.connection
+        assert connection is not None
+        connection.identity = None
+        _log.debug("credentials are no good", peer=connection.peer, why=str(denied))
+        delay = self._failures.delay(connection.peer, self._monotonic())
+        if not delay:
+            raise self._unauthenticated()
+        refusal: Pending[Response] = Pending(_let_go)
+        connection.thread.later(delay, refusal.fail, self._unauthenticated())
+        return refusal
+
+    def _unauthenticated(self) -> HttpError:
+        return HttpError(
+            401,
+            "unauthenticated",
+            "credentials are needed that are good here: none came, or they are unknown, expired or revoked",
+            tuple((b"WWW-Authenticate", challenge) for challenge in self._authority.challenges),
+        )
+
+
+def _let_go() -> bool:
+    """A refusal may be given up at any time; its timer then finds nobody."""
+    return True
+
+
+def forbidden() -> HttpError:
+    """403 for whoever may not do it, the same whether there is anything of that name or not."""
+    return HttpError(403, "forbidden", "these credentials don't allow this here")
+
+
+def _with_denial(found: Pending[Authorized | None]) -> Pending[Authorized | Denied | None]:
+    """The same answer, in which a denial is a value: steps that follow are to see it."""
+    answer: Pending[Authorized | Denied | None] = Pending(found.cancel)
+
+    def came(granted: Authorized | None, error: BaseException | None) -> None:
+        if error is None or isinstance(error, Denied):
+            answer.resolve(granted if error is None else error)
+        else:
+            answer.fail(error)
+
+    found.listen(came)
+    return answer
+
+
+def _answer_of(request: Request, answered: Answered) -> Answer[Response]:
+    """A handler's answer without the form of a coroutine, which no pending answer can go on with."""
+    if isinstance(answered, Response | Pending):
+        return answered
+    assert request.connection is not None
+    task = asyncio.ensure_future(answered, loop=request.connection.thread.loop)
+    answer: Pending[Response] = Pending(task.cancel)
+
+    def done(task: asyncio.Future[Response]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            answer.resolve(task.result())
+        else:
+            answer.fail(error)
+
+    task.add_done_callback(done)
+    return answer

@@ -1,0 +1,67 @@
+"""The auth modules that every service has: `auth`, which closes all, and `auth.none`, which opens all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Annotated, Final, TypeVar, cast
+
+from scalestack.auth.authority import Authority
+from scalestack.auth.guard import Guard
+from scalestack.auth.slow import Failures
+from scalestack.clock import steady_clock
+from scalestack.config import Between
+from scalestack.http.server import HttpServer
+from scalestack.module import Module, Needs, NoConfig
+
+T = TypeVar("T")
+
+_LONGEST: Final = 5.0  # seconds that the refusal of bad credentials is held back, at most
+
+
+@dataclass(frozen=True)
+class AuthConfig:
+    failures: Annotated[int, Between(1, 1_000_000)] = 10  # bad credentials of one address that are refused at once
+    failure_rate: Annotated[float, Between(0.001, 1_000_000)] = 1.0  # of those per second, after that; more wait
+
+
+class AuthModule(Module[AuthConfig]):
+    """Provides `Authority`. All routes that are not public are closed until an authenticator is registered with it."""
+
+    name = "auth"
+    Config = AuthConfig
+    depends = (HttpServer,)
+    provides = (Authority,)
+
+    def __init__(self, config: AuthConfig, needs: Needs) -> None:
+        super().__init__(config, needs)
+        self._http = needs[HttpServer]
+        self._authority = Authority(self._http.renew_layers)
+        failures = Failures(config.failures, config.failure_rate, _LONGEST)
+        self._guard = Guard(self._authority, failures, steady_clock(), time.monotonic)
+
+    def provider(self, interface: type[T]) -> T:
+        return cast("T", self._authority)
+
+    def start(self) -> None:
+        self._http.add_layer(self._guard)
+
+    def stop(self) -> None:
+        self._http.remove_layer(self._guard)
+
+
+class NoneModule(Module[NoConfig]):
+    """Nobody is asked who they are, and everybody may do everything: for loopback."""
+
+    name = "auth.none"
+    depends = (Authority,)
+
+    def __init__(self, config: NoConfig, needs: Needs) -> None:
+        super().__init__(config, needs)
+        self._authority = needs[Authority]
+
+    def start(self) -> None:
+        self._authority.set_open(True)
+
+    def stop(self) -> None:
+        self._authority.set_open(False)

@@ -1,0 +1,256 @@
+"""Who is let pass, and what the others are told."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from scalestack.auth.authority import Authority, Denied
+from scalestack.auth.guard import Guard
+from scalestack.auth.principal import Principal
+from scalestack.auth.slow import Failures
+from scalestack.event.pending import Pending
+from scalestack.http.message import Response
+from scalestack.http.problem import HttpError
+from scalestack.http.router import PUBLIC, Route
+from support.web import serving
+
+TOKENS = {
+    b"Bearer ann": Principal("ann", "a", frozenset({"read", "send"})),
+    b"Bearer bob": Principal("bob", "b", frozenset({"read"}), ("jobs-*",)),
+    b"Bearer root": Principal("root", None, frozenset({"admin"})),
+    b"Bearer old": Principal("old", "a", frozenset({"read"}), expires=1000.0),
+}
+
+
+class Tokens:
+    """Knows those above, and counts how often it is asked."""
+
+    challenges = (b'Bearer realm="test"',)
+
+    def __init__(self):
+        self.asked = 0
+        self.number = 0
+
+    def version(self):
+        return self.number
+
+    def authenticate(self, request):
+        self.asked += 1
+        authorization = request.header(b"authorization")
+        if authorization is None:
+            return None
+        if authorization not in TOKENS:
+            raise Denied("it is unknown")
+        return TOKENS[authorization]
+
+
+class LateTokens(Tokens):
+    """Has its answers a little later."""
+
+    def authenticate(self, request):
+        pending = Pending()
+
+        def answer():
+            try:
+                pending.resolve(super(LateTokens, self).authenticate(request))
+            except Exception as error:
+                pending.fail(error)
+
+        request.connection.thread.loop.call_soon(answer)
+        return pending
+
+
+def show(request, *parameters):
+    name = request.grant.name if request.grant else "nobody"
+    return Response(200, f"{name} {' '.join(parameters)}".encode())
+
+
+async def show_later(request, *parameters):
+    return show(request, *parameters)
+
+
+ROUTES = [
+    Route("GET", "/", show, action=PUBLIC),
+    Route("GET", "/q/{account}", show, action="read"),
+    Route("GET", "/q/{account}/{queue}", show, action="read"),
+    Route("PUT", "/q/{account}/{queue}", show, action="send"),
+    Route("GET", "/async/{account}", show_later, action="read"),
+    Route("GET", "/undeclared", show),
+]
+
+
+class Site:
+    def __init__(self, web, authority, now):
+        self.web = web
+        self.authority = authority
+        self.now = now
+
+    def ask(self, target, token=None, method="GET", times=1):
+        with self.web.connect() as client:
+            for _ in range(times):
+                answer = self.send(client, target, token, method)
+        return answer
+
+    def send(self, client, target, token=None, method="GET"):
+        credentials = f"Authorization: Bearer {token}\r\n" if token else ""
+        length = "Content-Length: 0\r\n" if method == "PUT" else ""
+        return client.send(f"{method} {target} HTTP/1.1\r\nHost: a\r\n{credentials}{length}\r\n".encode()).answer(
+            method == "HEAD"
+        )
+
+
+@contextmanager
+def guarded(*authenticators, failures=None) -> Iterator[Site]:
+    now = [0.0]
+    with serving(ROUTES) as web:
+        authority = Authority(web.server.renew_layers)
+        guard = Guard(authority, failures or Failures(1000, 1000.0, 5.0), lambda: now[0], lambda: now[0])
+        web.server.add_layer(guard)
+        for each in authenticators:
+            authority.register(each)
+        yield Site(web, authority, now)
+
+
+@pytest.fixture(params=[Tokens, LateTokens])
+def tokens(request):
+    return request.param()
+
+
+@pytest.fixture
+def site(tokens):
+    with guarded(tokens) as site:
+        yield site
+
+
+def test_who_may_is_let_pass_and_known_to_the_handler(site):
+    answer = site.ask("/q/a/jobs", "ann")
+    assert (answer.status, answer.body) == (200, b"ann a jobs")
+
+
+def test_a_public_route_asks_nobody(site, tokens):
+    assert site.ask("/").body == b"nobody "
+    assert tokens.asked == 0
+
+
+def test_no_credentials_are_401_with_what_would_be_good(site):
+    answer = site.ask("/q/a/jobs")
+    assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == 'Bearer realm="test"'
+
+
+def test_bad_credentials_are_told_the_same_as_none(site):
+    none, bad = site.ask("/q/a/jobs"), site.ask("/q/a/jobs", "eve")
+    assert (none.status, none.body, none.headers.keys()) == (bad.status, bad.body, bad.headers.keys())
+
+
+def test_another_account_is_403(site):
+    assert (site.ask("/q/b/jobs", "ann").status, site.ask("/q/b", "ann").status) == (403, 403)
+
+
+def test_another_action_is_403(site):
+    assert site.ask("/q/b/jobs-1", "bob", "PUT").status == 403
+
+
+def test_another_resource_is_403(site):
+    assert (site.ask("/q/b/jobs-1", "bob").status, site.ask("/q/b/mail", "bob").status) == (200, 403)
+
+
+def test_the_whole_account_is_403_for_some_of_its_resources(site):
+    assert site.ask("/q/b", "bob").status == 403
+
+
+def test_a_route_that_declares_nothing_is_for_admins(site):
+    assert (site.ask("/undeclared", "ann").status, site.ask("/undeclared", "root").status) == (403, 200)
+
+
+def test_head_is_guarded_as_get_is(site):
+    assert (site.ask("/q/a", None, "HEAD").status, site.ask("/q/a", "bob", "HEAD").status) == (401, 403)
+
+
+def test_a_coroutine_is_answered_too(site):
+    assert site.ask("/async/a", "ann", times=2).body == b"ann a"
+
+
+def test_what_a_connection_has_shown_is_not_asked_for_again(site, tokens):
+    site.ask("/q/a/jobs", "ann", times=5)
+    assert tokens.asked == 1
+
+
+def test_other_credentials_on_the_same_connection_are(site):
+    with site.web.connect() as client:
+        assert site.send(client, "/q/a/jobs", "ann").status == 200
+        assert site.send(client, "/q/a/jobs", "bob").status == 403
+        assert site.send(client, "/q/a/jobs", "eve").status == 401
+        assert site.send(client, "/q/a/jobs").status == 401
+
+
+def test_what_changed_is_asked_for_again(site, tokens):
+    with site.web.connect() as client:
+        site.send(client, "/q/a/jobs", "ann")
+        tokens.number += 1
+        site.send(client, "/q/a/jobs", "ann")
+    assert tokens.asked == 2
+
+
+def test_credentials_that_expire_are_good_to_the_instant(site):
+    with site.web.connect() as client:
+        site.now[0] = 999.9
+        assert site.send(client, "/q/a/jobs", "old").status == 200
+        site.now[0] = 1000.0
+        assert site.send(client, "/q/a/jobs", "old").status == 401
+
+
+def test_who_is_deregistered_is_believed_no_more(site, tokens):
+    with site.web.connect() as client:
+        assert site.send(client, "/q/a/jobs", "ann").status == 200
+        site.authority.deregister(tokens)
+        assert site.send(client, "/q/a/jobs", "ann").status == 401
+
+
+def test_without_an_authenticator_all_is_closed():
+    with guarded() as site:
+        assert (site.ask("/q/a/jobs", "ann").status, site.ask("/").status) == (401, 200)
+
+
+def test_open_to_all_asks_nobody_until_it_is_closed_again():
+    with guarded() as site:
+        site.authority.set_open(True)
+        assert site.ask("/q/a/jobs").body == b"nobody a jobs"
+        site.authority.set_open(False)
+        assert site.ask("/q/a/jobs").status == 401
+
+
+def test_the_next_is_asked_where_one_knows_nothing_of_it(tokens):
+    class Silent(Tokens):
+        def authenticate(self, request):
+            return None
+
+    with guarded(Silent(), tokens) as site:
+        assert site.ask("/q/a/jobs", "ann").status == 200
+
+
+def test_an_authenticator_that_can_not_tell_says_so():
+    class Broken(Tokens):
+        def authenticate(self, request):
+            raise HttpError(503, "auth-unavailable", "nobody can be asked")
+
+    with guarded(Broken()) as site:
+        assert site.ask("/q/a/jobs", "ann").json["code"] == "auth-unavailable"
+
+
+def test_the_refusal_of_too_many_bad_credentials_is_held_back_and_good_ones_are_not(tokens):
+    held = threading.Event()
+
+    class Holding(Failures):
+        def delay(self, address, now):
+            held.set()
+            return 0.0 if now else 3600.0
+
+    with guarded(tokens, failures=Holding(1, 1.0, 1.0)) as site, site.web.connect() as bad:
+        bad.send(b"GET /q/a/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer eve\r\n\r\n")
+        assert held.wait(10)
+        assert site.ask("/q/a/jobs", "ann").status == 200
+        site.now[0] = 1.0
+        assert site.ask("/q/a/jobs", "eve").status == 401
