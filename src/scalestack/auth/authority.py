@@ -19,7 +19,9 @@ class Denied(Exception):
 class Authenticator(Protocol):
     """Finds out who sends a request."""
 
-    challenges: Sequence[bytes]  # of WWW-Authenticate (RFC 9110 section 11.6.1), such as b'Bearer realm="queues"'
+    @property
+    def challenges(self) -> Sequence[bytes]:
+        """Those of WWW-Authenticate, such as b'Bearer realm="queues"' (RFC 9110 section 11.6.1)."""
 
     def authenticate(self, request: Request) -> Answer[Principal | None]:
         """Who sends this; None where it carries nothing that this one knows. `Denied` where that is no good, and
