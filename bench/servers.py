@@ -44,7 +44,7 @@ def running(arguments: Sequence[str], cpu: int | None = None) -> Iterator[Runnin
             os.sched_setaffinity(process.pid, {cpu})
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.search(r"http://\S+?:\d+", line)
+        found = re.search(r"https?://\S+?:\d+", line)
         if not found:
             raise RuntimeError(f"{' '.join(arguments)} did not get ready: {line!r}")
         yield Running(found[0], process.pid)

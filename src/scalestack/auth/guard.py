@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import math
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -22,6 +22,7 @@ from scalestack.http.message import Answered, Handler, Request, Response
 from scalestack.http.problem import HttpError
 from scalestack.http.router import PUBLIC, Route
 from scalestack.log import Logger
+from scalestack.net.connection import Connection
 
 _log = Logger("scalestack.auth")
 
@@ -32,7 +33,8 @@ ACCOUNT: Final = "account"  # the parameter of a path that names the account; th
 class _Known:
     """What is remembered on a connection: these very credentials were good, and still are while nothing changes."""
 
-    authorization: bytes
+    evidence: Request  # the request that they came with, without what else it said
+    authorization: bytes | None
     version: Hashable
     granted: Authorized
     expires: float
@@ -85,7 +87,9 @@ class Guard:
             return None
         authorization = request.header(b"authorization")
         # In constant time: a proxy may send the requests of several clients over one connection.
-        if authorization is None or not hmac.compare_digest(authorization, known.authorization):
+        if authorization is None or known.authorization is None:
+            return None
+        if not hmac.compare_digest(authorization, known.authorization):
             return None
         if known.version != self._authority.version():
             return None
@@ -95,21 +99,23 @@ class Guard:
 
     def _identify(self, request: Request, proceed: Callable[[Authorized], Answered]) -> Answered:
         version = self._authority.version()  # before it is asked: what changes meanwhile counts as changed
+        evidence = _evidence_of(request)  # before it is asked: who signs URLs takes the signature out of them
         try:
             found = self._authority.identify(request)
         except Denied as error:
             return self._refuse(request, error)
         if not isinstance(found, Pending):
-            return self._identified(request, version, proceed, found)
+            return self._identified(request, evidence, version, proceed, found)
 
         def step(found: Authorized | Denied | None) -> Answer[Response]:
-            return _answer_of(request, self._identified(request, version, proceed, found))
+            return _answer_of(request, self._identified(request, evidence, version, proceed, found))
 
         return _with_denial(found).then(step)
 
     def _identified(
         self,
         request: Request,
+        evidence: Request,
         version: Hashable,
         proceed: Callable[[Authorized], Answered],
         found: Authorized | Denied | None,
@@ -121,10 +127,42 @@ class Guard:
         expires = found.principal.expires
         if self._clock() >= expires:
             return self._refuse(request, Denied("it has expired"))
-        authorization = request.header(b"authorization")
-        if authorization is not None and request.connection is not None:
-            request.connection.identity = _Known(authorization, version, found, expires)
+        if request.connection is not None:
+            authorization = evidence.header(b"authorization")
+            request.connection.identity = _Known(evidence, authorization, version, found, expires)
         return proceed(found)
+
+    def recheck(self, connections: Collection[Connection]) -> None:
+        """Cut those of a loop's connections whose credentials are good no more: polls that wait and streams that go on
+        were let pass when they began. To be called on that loop, now and then."""
+        version, now = self._authority.version(), self._clock()
+        for connection in connections:
+            known = connection.identity
+            if type(known) is _Known and (known.version != version or now >= known.expires):
+                self._recheck(connection, known, version)
+
+    def _recheck(self, connection: Connection, known: _Known, version: Hashable) -> None:
+        def came(found: Authorized | None, error: BaseException | None) -> None:
+            if error is not None and not isinstance(error, Denied):
+                return  # nobody can tell for now: it is asked again the next time
+            if found is not None and self._clock() < found.principal.expires:
+                if connection.identity is known:
+                    connection.identity = replace(known, version=version, granted=found)
+                return
+            if connection.identity is known:
+                connection.identity = None
+                _log.debug("a connection is cut: its credentials are no good any more", peer=connection.peer)
+                connection.transport.abort()
+
+        try:
+            found = self._authority.identify(_evidence_of(known.evidence))
+        except Exception as error:
+            came(None, error)
+            return
+        if isinstance(found, Pending):
+            found.listen(came)
+        else:
+            came(found, None)
 
     def _refuse(self, request: Request, denied: Denied) -> Answer[Response]:
         """401, held back where there were too many from this address: whoever has good credentials is not held up."""
@@ -146,6 +184,14 @@ class Guard:
             "credentials are needed that are good here: none came, or they are unknown, expired or revoked",
             tuple((b"WWW-Authenticate", challenge) for challenge in self._authority.challenges),
         )
+
+
+def _evidence_of(request: Request) -> Request:
+    """A request with the credentials of this one, and no more."""
+    headers = [(name, value) for name, value in request.headers if name.lower() == b"authorization"]
+    evidence = Request(request.method, request.target, headers, b"", True, False)
+    evidence.connection = request.connection
+    return evidence
 
 
 def _let_go() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeVar, cast
@@ -13,9 +14,11 @@ from scalestack.clock import steady_clock
 from scalestack.config import Between
 from scalestack.http.server import HttpServer
 from scalestack.module import Module, Needs, NoConfig
+from scalestack.net.listener import Network
 
 T = TypeVar("T")
 
+_RECHECK: Final = 1.0  # seconds between looks at connections whose credentials may be good no more
 _LONGEST: Final = 5.0  # seconds that the refusal of bad credentials is held back, at most
 
 
@@ -30,7 +33,7 @@ class AuthModule(Module[AuthConfig]):
 
     name = "auth"
     Config = AuthConfig
-    depends = (HttpServer,)
+    depends = (HttpServer, Network)
     provides = (Authority,)
 
     def __init__(self, config: AuthConfig, needs: Needs) -> None:
@@ -39,15 +42,32 @@ class AuthModule(Module[AuthConfig]):
         self._authority = Authority(self._http.renew_layers)
         failures = Failures(config.failures, config.failure_rate, _LONGEST)
         self._guard = Guard(self._authority, failures, steady_clock(), time.monotonic)
+        self._network = needs[Network]
+        self._thread = self._network.loops.threads[0]  # times the rechecks
+        self._timer: asyncio.TimerHandle | None = None
 
     def provider(self, interface: type[T]) -> T:
         return cast("T", self._authority)
 
     def start(self) -> None:
         self._http.add_layer(self._guard)
+        self._thread.post(self._plan_recheck)
 
     def stop(self) -> None:
+        self._thread.post(self._end_rechecks)
         self._http.remove_layer(self._guard)
+
+    def _plan_recheck(self) -> None:
+        self._timer = self._thread.later(_RECHECK, self._recheck)
+
+    def _end_rechecks(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _recheck(self) -> None:
+        if not self._authority.open:
+            self._network.visit(self._guard.recheck)
+        self._plan_recheck()
 
 
 class NoneModule(Module[NoConfig]):

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -213,6 +213,11 @@ class Network:
         self._open[connection.thread].discard(connection)
         self.discharge(connection.peer)
 
+    def visit(self, call: Callable[[Collection[Connection]], object]) -> None:
+        """Call `call` once on each loop, soon, with the connections that it has."""
+        for thread, connections in self._open.items():
+            thread.post(_with_all, connections, call)
+
     def drain(self) -> None:
         """Accept no more, and ask every connection to finish. Returns before they have."""
         self._draining = True
@@ -234,6 +239,10 @@ class Network:
         for thread, connections in self._open.items():
             thread.post(_for_each, connections, lambda connection: connection.transport.abort())
         self.settle(self._monotonic() + patience)
+
+
+def _with_all(connections: set[Connection], call: Callable[[Collection[Connection]], object]) -> None:
+    call(tuple(connections))
 
 
 def _for_each(connections: set[Connection], action: Callable[[Connection], None]) -> None:

@@ -71,6 +71,15 @@ async def show_later(request, *parameters):
     return show(request, *parameters)
 
 
+PARKED = threading.Event()
+
+
+def wait(request, account):
+    """Is never answered."""
+    PARKED.set()
+    return Pending(lambda: True)
+
+
 ROUTES = [
     Route("GET", "/", show, action=PUBLIC),
     Route("GET", "/q/{account}", show, action="read"),
@@ -78,14 +87,28 @@ ROUTES = [
     Route("PUT", "/q/{account}/{queue}", show, action="send"),
     Route("GET", "/async/{account}", show_later, action="read"),
     Route("GET", "/undeclared", show),
+    Route("GET", "/wait/{account}", wait, action="read"),
 ]
 
 
 class Site:
-    def __init__(self, web, authority, now):
+    def __init__(self, web, authority, guard, now):
         self.web = web
+        self.guard = guard
         self.authority = authority
         self.now = now
+
+    def recheck(self):
+        """As is done once a second."""
+        done = threading.Event()
+
+        def recheck(connections):
+            self.guard.recheck(connections)
+            # What is to come late has come by then.
+            connections and connections[0].thread.later(0.01, done.set)
+
+        self.web.network.visit(recheck)
+        assert done.wait(10)
 
     def ask(self, target, token=None, method="GET", times=1):
         with self.web.connect() as client:
@@ -110,7 +133,7 @@ def guarded(*authenticators, failures=None) -> Iterator[Site]:
         web.server.add_layer(guard)
         for each in authenticators:
             authority.register(each)
-        yield Site(web, authority, now)
+        yield Site(web, authority, guard, now)
 
 
 @pytest.fixture(params=[Tokens, LateTokens])
@@ -254,3 +277,37 @@ def test_the_refusal_of_too_many_bad_credentials_is_held_back_and_good_ones_are_
         assert site.ask("/q/a/jobs", "ann").status == 200
         site.now[0] = 1.0
         assert site.ask("/q/a/jobs", "eve").status == 401
+
+
+def park(client, token):
+    """Have a request wait."""
+    PARKED.clear()
+    client.send(f"GET /wait/a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    assert PARKED.wait(10)
+
+
+def test_who_waits_is_cut_off_when_credentials_are_good_no_more(site, tokens, monkeypatch):
+    with site.web.connect() as ann, site.web.connect() as bob:
+        site.send(bob, "/q/b/jobs-1", "bob")
+        park(ann, "ann")
+        monkeypatch.delitem(TOKENS, b"Bearer ann")
+        tokens.number += 1
+        site.recheck()
+        assert ann.at_end()
+        assert site.send(bob, "/q/b/jobs-1", "bob").status == 200
+
+
+def test_who_waits_is_cut_off_when_they_expire(site):
+    with site.web.connect() as old:
+        park(old, "old")
+        site.now[0] = 1000.0
+        site.recheck()
+        assert old.at_end()
+
+
+def test_who_waits_goes_on_where_something_else_changed(site, tokens):
+    with site.web.connect() as ann:
+        assert site.send(ann, "/q/a/jobs", "ann").status == 200
+        tokens.number += 1
+        site.recheck()
+        assert site.send(ann, "/q/a/jobs", "ann").status == 200
