@@ -210,6 +210,54 @@ class QueueState:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """What an account may hold, hidden messages included, expired ones not; None where there is no limit."""
+
+    messages: int | None = None
+    bytes: int | None = None  # of bodies
+    queues: int | None = None  # that have messages
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What an account has, at one instant."""
+
+    name: str
+    queues: int
+    messages: int
+    bytes: int  # of bodies
+
+
+@dataclass(slots=True)
+class Activity:
+    """What happened to messages of a queue since they are counted: totals, which never go down."""
+
+    put: int = 0  # new ones, and those that replaced another
+    claimed: int = 0  # deliveries: one that is claimed again counts again
+    deleted: int = 0  # by id, by a pop, or with their whole queue or account
+    expired: int = 0  # each once: when it is freed
+    dead: int = 0  # delivered too often: moved to a dead letter queue, or dropped
+
+    def add(self, other: Activity) -> None:
+        """Have the other's counts among these."""
+        self.put += other.put
+        self.claimed += other.claimed
+        self.deleted += other.deleted
+        self.expired += other.expired
+        self.dead += other.dead
+
+    def since(self, before: Activity) -> Activity:
+        """What came after `before`, which was this one then."""
+        return Activity(
+            self.put - before.put,
+            self.claimed - before.claimed,
+            self.deleted - before.deleted,
+            self.expired - before.expired,
+            self.dead - before.dead,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Which of a list of accounts or queues: those after `marker`, at most `limit`."""
 

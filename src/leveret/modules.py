@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Final, TypeVar, cast
 
 from leveret.frontend.rest import Rest, translate
@@ -60,7 +61,7 @@ class SqliteModule(Module[SqliteConfig]):
     def __init__(self, config: SqliteConfig, needs: Needs) -> None:
         super().__init__(config, needs)
         self._path = self.path or needs[DataDirectory].path / "queue.db"
-        self._store = SqliteStore(self._path, config.durability, config.shards, self._broken)
+        self._store = SqliteStore(self._path, config.durability, config.shards, self._broken, timer=perf_counter)
 
     @classmethod
     def at(cls, path: Path) -> type[SqliteModule]:

@@ -25,7 +25,8 @@ class Agenda(Generic[D]):
     """Items by due time, for any thread. An item has one valid entry at most: the one for its `due_at`.
 
     Who makes an item due first stores what it is due for, then looks at `due_at`; who sweeps takes the item first,
-    which resets `due_at`, then looks at what is stored. So one of the two sees the other, and nothing is forgotten.
+    which resets `due_at`, then looks at what is stored, or else moves it under the lock that guards what is stored. So
+    one of the two sees the other, and nothing is forgotten.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,20 @@ class Agenda(Generic[D]):
                 return True
             return False
 
+    def move(self, item: D, at: float) -> bool:
+        """Have `item` due at `at`, later than before or earlier, `NEVER` for not at all; answers as `add` does."""
+        with self._lock:
+            if at != item.due_at:
+                self._valid += (at != NEVER) - (item.due_at != NEVER)
+                item.due_at = at
+                if at != NEVER:
+                    heappush(self._heap, (at, next(self._ties), item))
+                self._tidy_locked()
+            if at < self._said:
+                self._said = at
+                return True
+            return False
+
     def drop(self, item: D) -> None:
         with self._lock:
             if item.due_at != NEVER:
@@ -66,6 +81,12 @@ class Agenda(Generic[D]):
             item.due_at = NEVER
             self._valid -= 1
             return item
+
+    def first(self, now: float) -> D | None:
+        """The same item, which stays on the agenda."""
+        with self._lock:
+            self._skip_void_locked()
+            return self._heap[0][2] if self._heap and self._heap[0][0] <= now else None
 
     def tell(self) -> float | None:
         """When the next item is due, which the caller now knows; None where none is."""

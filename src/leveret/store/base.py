@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
 
-from leveret.model import Change, Draft, Filters, Message, Page, Policy, Put, QueueState, Want
+from leveret.model import (
+    AccountState,
+    Activity,
+    Change,
+    Draft,
+    Filters,
+    Message,
+    Page,
+    Policy,
+    Put,
+    QueueState,
+    Quota,
+    Want,
+)
 from scalestack.event.pending import Answer
 
 
@@ -59,6 +73,33 @@ def queue_full(policy: Policy) -> QueueFull:
     )
 
 
+def account_full(quota: Quota) -> AccountFull:
+    """The error for who puts more than the account may hold."""
+    found = (("messages", quota.messages), ("bytes", quota.bytes), ("queues", quota.queues))
+    limits = [f"{limit:,} {what}" for what, limit in found if limit is not None]
+    together = " and ".join([", ".join(limits[:-1]), limits[-1]] if len(limits) > 1 else limits)
+    return AccountFull(
+        f"the account is full: it may have {together}; nothing was stored, put it again when there is room"
+    )
+
+
+COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+Observed: TypeAlias = tuple[tuple[int, ...], float]  # how many lie below each bound and above the one before; the sum
+
+
+@dataclass(frozen=True, slots=True)
+class Commits:
+    """How a store that commits has done so since it was opened."""
+
+    batches: int  # transactions in which requests were done together
+    operations: int  # requests in them
+    batch_seconds: Observed  # of a batch, from its beginning until it is safe
+    commit_seconds: Observed  # of each COMMIT, those of long requests and of the house included: writing and syncing
+    wal_bytes: int  # the size of the write-ahead log's file now
+    bounds: tuple[float, ...] = COMMIT_SECONDS  # of what was observed; beyond the last is one bucket more
+
+
 class Store(ABC):
     """Keeps messages. Never waits for one, and never reads a clock: `now` (wall seconds) is an argument.
 
@@ -86,6 +127,14 @@ class Store(ABC):
         """Delete what `list_accounts` would answer, and answer it. Each account is deleted atomically."""
 
     @abstractmethod
+    def describe_accounts(self, page: Page, now: float) -> Answer[list[AccountState]]:
+        """What `list_accounts` would answer, each with its counts, which are kept and not made by counting.
+
+        Each account is exact at one instant, not before the call: hidden messages count, and none that has expired at
+        `now` does. Several accounts may be described at several instants.
+        """
+
+    @abstractmethod
     def list_queues(self, account: str, page: Page, now: float) -> Answer[list[str]]: ...
 
     @abstractmethod
@@ -108,11 +157,17 @@ class Store(ABC):
         force then, and so an empty change asks for it."""
 
     @abstractmethod
-    def put(self, account: str, queue: str, drafts: Sequence[Draft], now: float) -> Answer[list[Put]]:
-        """Store all drafts, or none; `QueueFull` where the queue's policy forbids it.
+    def put(
+        self, account: str, queue: str, drafts: Sequence[Draft], now: float, quota: Quota | None = None
+    ) -> Answer[list[Put]]:
+        """Store all drafts, or none; `QueueFull` where the queue's policy forbids it, `AccountFull` where `quota` does.
 
         One with the id of a message that is there replaces it whole, in its place, with no deliveries yet, unless it
         is for a new message only.
+
+        The quota is for all that the account holds after the put, whoever put it, exactly: what has expired does not
+        count, and is freed before anything is refused. What makes an account that is over its quota no fuller is always
+        possible. Dead letters move whatever the quota, and count in their new queue.
         """
 
     @abstractmethod
@@ -187,3 +242,23 @@ class Store(ABC):
     def sweep(self, now: float) -> Answer[float | None]:
         """Free the space of what expired: a bounded piece of it per call. Answers when it is next due, `now` or
         earlier where more is left, or None where nothing expires."""
+
+    # What happened, for those who watch. From any thread, and ready at once.
+
+    @abstractmethod
+    def count_activity(self, on: bool) -> None:
+        """Begin to count what happens to messages, or stop; what was counted stays, and is counted on from."""
+
+    @abstractmethod
+    def activity(self) -> list[tuple[str, str, Activity]]:
+        """Account, queue and totals since counting began, a copy; a queue in which nothing happened may be left out.
+
+        Totals never go down; those of queues that are gone stay, till the process ends. The first 10,000 queues have
+        their own, all others together one, with empty names. An expired message counts once, when it is freed: by the
+        sweep, or before, by what comes across it; those that expired in a queue or account before it was deleted as a
+        whole count as expired, the others as deleted. In a durable store nothing counts before it is committed.
+        """
+
+    @abstractmethod
+    def commits(self) -> Commits | None:
+        """How it has committed; None for a store that commits nothing."""

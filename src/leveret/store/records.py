@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from leveret.model import HELD, NEVER, Change, Draft, Filters, Message, Meta, Policy, Put, holds
+from leveret.model import HELD, NEVER, Activity, Change, Draft, Filters, Message, Meta, Policy, Put, holds
 from leveret.store.base import queue_full
 from leveret.store.hidden import Hidden
 from leveret.store.order import BEGINNING, Order, Place
@@ -28,9 +28,10 @@ _new: Final = object.__new__
 class Records:
     """One queue's messages. A message that has expired at `now` is not there, swept or not."""
 
-    __slots__ = ("_hidden", "_order", "_witness", "alive_until", "by_id", "bytes")
+    __slots__ = ("_hidden", "_order", "_witness", "activity", "alive_until", "by_id", "bytes")
 
     def __init__(self, next_sequence: int = 0) -> None:
+        self.activity: Activity | None = None  # where what happens is counted, if it is
         self.by_id: dict[str, Leaf] = {}  # all that take space, expired ones included; read by others, changed here
         self.bytes = 0  # of their bodies
         self._hidden = Hidden()
@@ -65,6 +66,7 @@ class Records:
         order = self._order
         index = self.by_id
         done: list[Put] = []
+        kept = 0  # drafts that were not put
         for draft in drafts:
             key = draft.id
             expires = now + draft.ttl if draft.ttl else NEVER
@@ -75,12 +77,15 @@ class Records:
                 if leaf.expires[slot] > now:
                     if draft.only_new:
                         done.append(_EXISTS)
+                        kept += 1
                         continue
                     self._replace(leaf, slot, draft, expires, visible_at, now)
                     done.append(_REPLACED)
                     continue
                 # It is not there any more, so the new one is not in its place.
                 self._remove(key, leaf, slot, now)
+                if self.activity is not None:
+                    self.activity.expired += 1
             body = draft.body
             index[key] = leaf = order.append(key, body, now, expires, visible_at, draft.meta)
             self.bytes += len(body)
@@ -90,6 +95,8 @@ class Records:
                 self._witness = leaf.base + len(leaf.ids) - 1
                 self.alive_until = expires
             done.append(_CREATED)
+        if self.activity is not None:
+            self.activity.put += len(done) - kept
         return done
 
     def make_room(self, drafts: Sequence[Draft], policy: Policy, now: float) -> None:
@@ -98,21 +105,30 @@ class Records:
         most_bytes = math.inf if policy.max_bytes is None else policy.max_bytes
         if len(self.by_id) + len(drafts) > most or self.bytes + sum([len(draft.body) for draft in drafts]) > most_bytes:
             self.purge(now)
-            sizes: dict[str, int] = {}  # of what is there, or will be, by id
-            messages, size = len(self.by_id), self.bytes
-            for draft in drafts:
-                there = sizes.get(draft.id)
-                if there is None and draft.id in self.by_id:
-                    leaf = self.by_id[draft.id]
-                    there = len(leaf.bodies[leaf.ids.index(draft.id)])
-                if there is not None and draft.only_new:
-                    continue
-                messages += there is None
-                size += len(draft.body) - (there or 0)
-                sizes[draft.id] = len(draft.body)
+            messages, size = self.growth(drafts, now)
             # What makes a queue that is over its limit no fuller is always possible.
-            if (messages > most and messages > len(self.by_id)) or (size > most_bytes and size > self.bytes):
+            if (0 < messages > most - len(self.by_id)) or (0 < size > most_bytes - self.bytes):
                 raise queue_full(policy)
+
+    def growth(self, drafts: Sequence[Draft], now: float) -> tuple[int, int]:
+        """How many messages and bytes there will be more than now, once the drafts are put; less than 0 for fewer."""
+        by_id = self.by_id
+        if len(drafts) == 1 and drafts[0].id not in by_id:
+            return 1, len(drafts[0].body)
+        self.purge(now)  # what is expired is not replaced
+        messages = size = 0
+        sizes: dict[str, int] = {}  # of what is there, or will be, by id
+        for draft in drafts:
+            there = sizes.get(draft.id)
+            if there is None and draft.id in by_id:
+                leaf = by_id[draft.id]
+                there = len(leaf.bodies[leaf.ids.index(draft.id)])
+            if there is not None and draft.only_new:
+                continue
+            messages += there is None
+            size += len(draft.body) - (there or 0)
+            sizes[draft.id] = len(draft.body)
+        return messages, size
 
     def bury(self, id: str, body: bytes, created: float, expires: float, meta: Meta) -> None:
         """Put a dead letter at the end."""
@@ -165,6 +181,7 @@ class Records:
     def delete(self, ids: Sequence[str], now: float, receipts: Sequence[str] | None) -> list[Message | None]:
         if receipts is not None:
             return [self._delete_held(id, receipt, now) for id, receipt in zip(ids, receipts, strict=True)]
+        before = len(self.by_id)
         deleted: list[Message | None] = []
         for key in ids:
             leaf = self.by_id.get(key)
@@ -177,6 +194,8 @@ class Records:
                 self._remove(key, leaf, slot, now)
             else:
                 deleted.append(None)
+        if self.activity is not None:
+            self.activity.deleted += before - len(self.by_id)
         return deleted
 
     def _delete_held(self, id: str, receipt: str, now: float) -> Message | None:
@@ -187,6 +206,8 @@ class Records:
             return HELD
         deleted = _message(*place)
         self._remove(id, *place, now)
+        if self.activity is not None:
+            self.activity.deleted += 1
         return deleted
 
     def select(self, filters: Filters, now: float) -> list[Message]:
@@ -203,6 +224,8 @@ class Records:
         for leaf, slot in self._matching(filters, now):
             deleted.append(_message(leaf, slot))
             self._remove(leaf.ids[slot], leaf, slot, now)
+        if self.activity is not None:
+            self.activity.deleted += len(deleted)
         return deleted
 
     def worn_out(self, filters: Filters, most: int, now: float) -> bool:
@@ -218,6 +241,8 @@ class Records:
             if leaf.deliveries[slot] >= most:
                 taken.append(_message(leaf, slot))
                 self._remove(leaf.ids[slot], leaf, slot, now)
+        if self.activity is not None:
+            self.activity.dead += len(taken)
         return taken
 
     def next_visible(self, filters: Filters, now: float) -> float | None:
@@ -250,6 +275,8 @@ class Records:
             del self.by_id[key]
             self.bytes -= size
             self._hidden.remove(visible_at, now)
+        if self.activity is not None:
+            self.activity.expired += len(popped)
         return budget
 
     def clear(self) -> None:
@@ -298,6 +325,8 @@ class Records:
             visible_at = now + hide
             if counts:
                 leaf.deliveries[slot] += 1
+                if self.activity is not None:
+                    self.activity.claimed += 1
         else:
             visible_at = 0.0
         expires = leaf.expires[slot] if ttl is None else now + ttl if ttl else NEVER

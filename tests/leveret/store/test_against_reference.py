@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 
 from leveret.store.memory import MemoryStore
-from support import history11
+from support.history11 import History
+from support.recount import check_totals
 from support.subject11 import StoreSubject11
 
 
 @pytest.mark.parametrize("seed", range(100, 108))
 def test_the_answers_are_those_of_the_reference(seed: int) -> None:
-    history11.run(StoreSubject11(MemoryStore()), seed, 800)
+    store = MemoryStore()
+    history = History(StoreSubject11(store), seed)
+    for step in range(800):
+        history.step()
+        if step % 7 == 0:
+            history.check_states()
+            check_totals(store, history.reference)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import random
 import sys
 import threading
 from collections import Counter
@@ -14,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from leveret.model import HELD, Change, Draft, Filters, Message, Page
-from leveret.store.base import QueueFull
+from leveret.model import HELD, Activity, Change, Draft, Filters, Message, Page, Quota
+from leveret.store.base import AccountFull, QueueFull
 from leveret.store.memory import MemoryStore
+from support.accounts_conformance import AccountsConformance
 from support.conformance import StoreConformance
 from support.conformance11 import V11Conformance, V11InterfaceConformance
 from support.interface_conformance import CLAIM, NOW, Heard, StoreInterfaceConformance
@@ -37,6 +39,12 @@ class TestMemoryStoreV11(V11Conformance):
 
 
 class TestMemoryStoreInterfaceV11(V11InterfaceConformance):
+    @pytest.fixture
+    def make_store(self) -> type[MemoryStore]:
+        return MemoryStore
+
+
+class TestMemoryStoreAccounts(AccountsConformance):
     @pytest.fixture
     def make_store(self) -> type[MemoryStore]:
         return MemoryStore
@@ -206,6 +214,81 @@ class TestThreads:
             run_together(*(lambda name=name: write(name) for name in "123"))
             assert len(store.select("a", queue, Filters(), NOW)) == 1
 
+    def test_a_quota_is_kept_by_all_who_put_together(self, store: MemoryStore) -> None:
+        for n in range(40):
+            quota = Quota(messages=5, bytes=7, queues=2)
+
+            def write(queue: str, account: str = f"{n}", quota: Quota = quota) -> None:
+                for id in "1234":
+                    with suppress(AccountFull):
+                        store.put(account, queue, [Draft(id, b"x", 600, 0)], NOW, quota)
+
+            run_together(*(lambda queue=queue: write(queue) for queue in "qrs"))
+        assert {(state.messages, state.queues) for state in store.describe_accounts(Page(), NOW)} == {(5, 2)}
+
+    def test_totals_are_right_after_all(self, store: MemoryStore) -> None:
+        quota = Quota(messages=30, bytes=100, queues=5)
+        store.change_policy("a", "q", {"max_deliveries": 1, "dead_letter": "dead"}, NOW)
+
+        def work(chance: random.Random) -> None:
+            for n in range(300):
+                queue, now = chance.choice("qrs"), NOW + n / 20
+                with suppress(AccountFull):
+                    drafts = [Draft(chance.choice("12345"), b"x" * chance.randrange(5), chance.choice([0, 1, 3]), 0)]
+                    store.put("a", queue, drafts, now, chance.choice([None, quota]))
+                store.update_matching("a", queue, CLAIM, Change(hide=1), now)
+                if n % 3 == 0:
+                    store.delete("a", queue, chance.choices("12345", k=2), now)
+                if n % 7 == 0:
+                    store.sweep(now)
+                if n % 40 == 0:
+                    store.delete_queues("a", Page(limit=1), now)
+                store.describe_accounts(Page(), now)
+
+        run_together(*(lambda seed=seed: work(random.Random(seed)) for seed in range(3)))
+        for now in (NOW + 20, NOW + 200):
+            states = store.describe_queues("a", Page(), now)
+            totals = (len(states), sum(each.messages for each in states), sum(each.bytes for each in states))
+            assert [(each.queues, each.messages, each.bytes) for each in store.describe_accounts(Page(), now)] == [
+                totals
+            ]
+
+    def test_expired_messages_never_stand_in_the_way_while_they_are_swept(self, store: MemoryStore) -> None:
+        for n in range(20):
+            account = f"{n}"
+            for queue in "qrs":
+                store.put(account, queue, [Draft(f"{id}", b"", 1, 0) for id in range(700)], NOW)
+
+            def write(account: str = account) -> None:
+                store.put(account, "new", [Draft("1", b"", 0, 0)], NOW + 1, Quota(messages=1, queues=1))
+
+            run_together(write, lambda: store.sweep(NOW + 1), lambda: store.sweep(NOW + 1))
+
+    def test_activity_is_read_while_it_happens(self, store: MemoryStore) -> None:
+        store.count_activity(True)
+        finished = threading.Event()
+
+        def work(account: str) -> None:
+            for n in range(300):
+                store.put(account, f"{n % 3}", [Draft("1", b"", 600, 0)], NOW)
+                store.delete_queues(account, Page(limit=1), NOW)
+            if account == "a":
+                finished.set()
+
+        def read() -> None:
+            seen: dict[tuple[str, str], Activity] = {}
+            while not finished.is_set():
+                for account, queue, activity in store.activity():
+                    before = seen.get((account, queue), Activity())
+                    assert min(activity.since(before).put, activity.since(before).deleted) >= 0
+                    seen[account, queue] = activity
+
+        run_together(lambda: work("a"), lambda: work("b"), read)
+        store.delete_accounts(Page(), NOW)
+        for account in "ab":
+            found = [activity for name, _, activity in store.activity() if name == account]
+            assert sum(each.put for each in found) == sum(each.deleted for each in found) == 300
+
     def test_dead_letters_that_go_to_and_fro_are_neither_lost_nor_doubled(self, store: MemoryStore) -> None:
         names = [f"{n}" for n in range(60)]
         for queue, other in (("q", "dead"), ("dead", "q")):
@@ -290,6 +373,33 @@ class TestCost:
         shallow, deep = self.costs(prepare)
         assert deep < shallow + 150
 
+    def test_put_within_a_quota(self) -> None:
+        def prepare(store: MemoryStore, depth: int) -> Callable[[], Any]:
+            quota = Quota(messages=depth + 1, bytes=10**9, queues=depth)
+            put(store, *map(str, range(depth)))
+            for n in range(depth // 64):
+                store.put("a", f"{n}", [], NOW, quota)
+            store.put("a", "q", [Draft("0", b"", 0, 0)], NOW, quota)
+            return lambda: store.put("a", "q", [Draft("new", b"", 0, 0)], NOW, quota)
+
+        shallow, deep = self.costs(prepare)
+        assert deep < shallow + 150
+
+    def test_a_put_that_is_refused_looks_at_no_queue_but_its_own(self) -> None:
+        def prepare(store: MemoryStore, depth: int) -> Callable[[], Any]:
+            quota = Quota(messages=depth)
+            for n in range(depth // 8):
+                store.put("a", f"{n}", [Draft(f"{id}", b"", 600, 0) for id in range(8)], NOW, quota)
+
+            def refused() -> None:
+                with pytest.raises(AccountFull):
+                    store.put("a", "0", [Draft("new", b"", 0, 0)], NOW, quota)
+
+            return refused
+
+        shallow, deep = self.costs(prepare)
+        assert deep == shallow
+
     def test_claim_behind_hidden_messages(self) -> None:
         def prepare(store: MemoryStore, depth: int) -> Callable[[], Any]:
             put(store, *map(str, range(depth - 1)), hide=60)
@@ -372,6 +482,14 @@ class TestSpace:
         for n in range(2000):
             store.put("a", f"{n}", [Draft("1", b"", 600, 0)], NOW)
             store.delete("a", f"{n}", ["1"], NOW)
+        assert not store._accounts
+        assert len(store._agenda._heap) < 100
+
+    def test_puts_that_are_refused_leave_nothing(self, store: MemoryStore) -> None:
+        store.count_activity(True)
+        for n in range(2000):
+            with pytest.raises(AccountFull):
+                store.put(f"{n}", f"{n}", [Draft("1", b"", 600, 0)], NOW, Quota(messages=0))
         assert not store._accounts
         assert len(store._agenda._heap) < 100
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from leveret.model import NO_POLICY, Draft, Filters, Policy, Want
-from leveret.store.base import QueueFull
-from leveret.store.sqlite.directory import Directory, Key, QueueRecord
+from leveret.model import NO_POLICY, Draft, Filters, Policy, Quota, Want
+from leveret.store.base import AccountFull, QueueFull
+from leveret.store.ledger import Key
+from leveret.store.sqlite.arrivals import Puts
+from leveret.store.sqlite.directory import Directory
+from leveret.store.sqlite.entries import AccountRecord, QueueRecord
 from leveret.store.sqlite.long import act, has_dead, is_long, most_deliveries, span_of
 from leveret.store.sqlite.lookups import ALL, PIECE
-from leveret.store.sqlite.messages import Messages, Puts
+from leveret.store.sqlite.messages import Messages
 from leveret.store.sqlite.requests import Kind, Request
 
 _DOUBTS: Final = 50  # queues that are settled at once for another's sake
+_LOOK: Final = 10  # what it costs to look at a queue, in messages freed
 
 Group: TypeAlias = tuple[int, int, int, Want]  # the identities of queue, filters and change
 
@@ -92,7 +96,9 @@ class Batch:
                         continue
                 if queue.policy is not NO_POLICY:
                     request.what = [queue.policy.settle(draft) for draft in request.what]
-                if queue.policy.limited or not puts.add(queue, request):
+                quota = request.quota
+                crowded = quota is not None and not puts.fits(queue, request.what, quota)
+                if crowded or queue.policy.limited or not puts.add(queue, request):
                     others.append((queue, request))
                     continue
             elif kind is _DELETE and request.want is _NOTHING:
@@ -120,14 +126,38 @@ class Batch:
                 long.append(request)
                 continue
             try:
-                request.value = self.do(request, queue, now)
-            except QueueFull as full:  # before anything was done, so that the others need not be done again
+                expired = self._do_with_room(request, queue, now, waiting)
+                if expired is not None:
+                    waiting.add(expired)
+                    unsettled.append((expired, request))
+                    continue
+            except (QueueFull, AccountFull) as full:  # before anything was done: the others need not be done again
                 request.error = full
             except _DeadLetters:
                 long.append(request)
                 continue
             answered.append(request)
         return Applied(answered, unsettled, long, puts.count)
+
+    def _do_with_room(self, request: Request, queue: QueueRecord, now: float, waiting: set[Key]) -> Key | None:
+        """Do it; or answer a queue of the account to settle before, since an account is full only where nothing that
+        expired is in it."""
+        freed = 0
+        while True:
+            try:
+                request.value = self.do(request, queue, now)
+            except AccountFull:
+                key = self._directory.expired(queue.account, now)
+                if key is None:
+                    raise
+                if key in waiting or freed >= PIECE:
+                    return key
+                before = queue.account.messages
+                if not self._messages.expire(self._directory.find(key), now):
+                    return key
+                freed += before - queue.account.messages + _LOOK
+            else:
+                return None
 
     def _doubtful(self, queue: QueueRecord, now: float) -> Key | None:
         """A queue to settle before this one may appear: its account may be one that is no longer there."""
@@ -179,7 +209,7 @@ class Batch:
         if kind is Kind.GET:
             return messages.get(queue, what, want)
         if kind is Kind.PUT:
-            return messages.put_with_care(queue, what, now)
+            return messages.put_with_care(queue, what, now, request.quota)
         if kind is Kind.UPDATE:
             return messages.update(queue, what, request.change, now, want, request.receipts)
         if kind is Kind.DELETE:
@@ -205,6 +235,17 @@ class Batch:
         return queue.policy
 
 
+class _Held:
+    """What puts of this batch may add to an account, as far as a quota was asked for them."""
+
+    __slots__ = ("bytes", "messages", "queues")
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.bytes = 0
+        self.queues: set[str] = set()  # new ones
+
+
 class _Puts:
     """The puts of a batch: those that are alike, which go quicker together, and the others."""
 
@@ -215,6 +256,29 @@ class _Puts:
         self._others: list[Request] = []
         self._other_drafts: list[Puts] = []
         self.count = 0  # drafts
+        self._held: dict[AccountRecord, _Held] = {}
+
+    def fits(self, queue: QueueRecord, drafts: Sequence[Draft], quota: Quota) -> bool:
+        """Whether there is room for sure, were all drafts new: then it is kept for them. These puts come before all
+        that is done with care, and before those without a quota, as far as anybody can tell."""
+        account = queue.account
+        held = self._held.get(account)
+        if held is None:
+            held = self._held[account] = _Held()
+        messages = held.messages + len(drafts)
+        size = held.bytes + sum([len(draft.body) for draft in drafts])
+        appears = not queue.messages and queue.name not in held.queues
+        if (
+            (quota.messages is not None and account.messages + messages > quota.messages)
+            or (quota.bytes is not None and account.bytes + size > quota.bytes)
+            or (appears and quota.queues is not None and account.queues + len(held.queues) >= quota.queues)
+        ):
+            return False
+        held.messages = messages
+        held.bytes = size
+        if appears:
+            held.queues.add(queue.name)
+        return True
 
     def add(self, queue: QueueRecord, request: Request) -> bool:
         """False where it must be put with care, and by itself."""

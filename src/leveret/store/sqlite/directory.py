@@ -9,9 +9,11 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
-from leveret.model import NEVER, NO_POLICY, Page, Policy
+from leveret.model import NEVER, NO_POLICY, AccountState, Page, Policy
+from leveret.store.ledger import Key
+from leveret.store.sqlite.entries import AccountRecord, QueueRecord
+from leveret.store.sqlite.tally import Tally
 
-Key: TypeAlias = tuple[str, str]  # account and queue
 Execute: TypeAlias = Callable[..., Any]
 
 _MEMBERS: Final = "default_ttl, default_hide, max_deliveries, dead_letter, max_messages, max_bytes"
@@ -19,47 +21,11 @@ REMEMBERED: Final = 50_000  # records; when there are more, those that aren't in
 PIECE: Final = 2_000  # names in one look
 
 
-class AccountRecord:
-    """An account, there or not: one without a `place` has no queues."""
-
-    __slots__ = ("changed", "name", "number", "place", "queues", "stored")
-
-    def __init__(self, number: int, name: str, place: int | None = None, queues: int = 0, stored: bool = False) -> None:
-        self.number = number
-        self.name = name
-        self.place = place
-        self.queues = queues
-        self.stored = stored  # whether the file has a row of it
-        self.changed = False
-
-
-class QueueRecord:
-    """A queue, there or not: one without a `place` has no messages."""
-
-    __slots__ = (
-        "account", "bytes", "changed", "due", "hidden", "messages", "name", "number", "place", "policy", "shows_at",
-        "stored",
-    )  # fmt: skip
-
-    def __init__(self, account: AccountRecord, number: int, name: str) -> None:
-        self.account = account
-        self.number = number
-        self.name = name
-        self.place: int | None = None
-        self.messages = 0
-        self.hidden = 0
-        self.bytes = 0
-        self.due = NEVER  # no message expires earlier
-        self.shows_at = NEVER  # no hidden message is visible earlier
-        self.policy = NO_POLICY
-        self.stored = False
-        self.changed = False
-
-
 class Directory:
     """The accounts and queues of one database file. `flush` before a transaction ends; `forget` where it is undone."""
 
-    def __init__(self, connection: sqlite3.Connection, next_place: Callable[[], int]) -> None:
+    def __init__(self, connection: sqlite3.Connection, next_place: Callable[[], int], tally: Tally) -> None:
+        self._tally = tally
         self._execute: Execute = connection.execute
         self._executemany: Execute = connection.executemany
         self._next_place = next_place
@@ -67,6 +33,8 @@ class Directory:
         self._queues: dict[Key, QueueRecord] = {}
         self._changed: list[QueueRecord] = []
         self._changed_accounts: list[AccountRecord] = []
+        self._counted_accounts: list[AccountRecord] = []
+        self._buried_names: dict[int, str] = {}  # of accounts whose messages are still to be counted as deleted
         self._policed = (
             self._execute("SELECT 1 FROM policies LIMIT 1").fetchone() is not None
         )  # some queue has a policy
@@ -151,9 +119,13 @@ class Directory:
     def _account(self, name: str) -> AccountRecord:
         found = self._accounts.get(name)
         if found is None:
-            row = self._execute("SELECT number, place, queues FROM accounts WHERE name = ?", (name,)).fetchone()
-            found = AccountRecord(0, name) if row is None else AccountRecord(row[0], name, row[1], row[2], stored=True)
-            self._accounts[name] = found
+            row = self._execute(
+                "SELECT place, queues, messages, bytes, number FROM accounts WHERE name = ?", (name,)
+            ).fetchone()
+            found = self._accounts[name] = AccountRecord(0 if row is None else row[4], name)
+            if row is not None:
+                found.place, found.queues, found.messages, found.bytes, _ = row
+                found.stored = True
         return found
 
     def change(self, queue: QueueRecord) -> None:
@@ -161,6 +133,17 @@ class Directory:
         if not queue.changed:
             queue.changed = True
             self._changed.append(queue)
+
+    def count(self, queue: QueueRecord, messages: int, size: int) -> None:
+        """It has so many messages and bytes more, or less where that is below 0, and its account with it."""
+        queue.messages += messages
+        queue.bytes += size
+        account = queue.account
+        account.messages += messages
+        account.bytes += size
+        if not account.counted:
+            account.counted = True
+            self._counted_accounts.append(account)
 
     def appear(self, queue: QueueRecord) -> None:
         """It gets messages, and had none: it comes to the end of its account, and an account without queues to the end
@@ -207,23 +190,32 @@ class Directory:
         ).fetchone()
         if alive is not None:
             return None
-        (name,) = self._execute(
+        return self._due(account, now)
+
+    def expired(self, account: AccountRecord, now: float) -> Key | None:
+        """A queue of the account in which something has expired and is still in the file; None where none is."""
+        self.flush()
+        return self._due(account, now)
+
+    def _due(self, account: AccountRecord, now: float) -> Key | None:
+        found = self._execute(
             "SELECT name FROM queues WHERE account = ? AND place IS NOT NULL AND due <= ? LIMIT 1",
             (account.number, now),
         ).fetchone()
-        return (account.name, name)
+        return None if found is None else (account.name, found[0])
 
     # Death
 
     def bury(self, queue: QueueRecord) -> None:
         """Have all its messages gone at one stroke; the space is freed later, by `Messages.purge`."""
         self.buried = True
+        self.count(queue, -queue.messages, -queue.bytes)
         self._execute("INSERT INTO dead_queues VALUES (?)", (queue.number,))
         if queue.stored:
             self._execute("DELETE FROM queues WHERE number = ?", (queue.number,))
         queue.number = 0
         queue.stored = False
-        queue.messages = queue.hidden = queue.bytes = 0
+        queue.hidden = 0
         self.vanish(queue)
 
     def bury_accounts(self, names: Iterable[str]) -> None:
@@ -236,6 +228,8 @@ class Directory:
                 self.buried = True
                 self._execute("INSERT INTO dead_accounts VALUES (?)", (account.number,))
                 self._execute("DELETE FROM accounts WHERE number = ?", (account.number,))
+                if self._tally.on:
+                    self._buried_names[account.number] = name
                 del self._accounts[name]
                 gone.add(name)
         self._queues = {key: queue for key, queue in self._queues.items() if key[0] not in gone}
@@ -244,8 +238,16 @@ class Directory:
         """Go on with the queues of accounts that were buried; True where there was work."""
         row = self._execute("SELECT number FROM dead_accounts LIMIT 1").fetchone()
         if row is None:
+            self._buried_names.clear()
             return False
-        numbers = self._execute("SELECT number FROM queues WHERE account = ? LIMIT ?", (*row, limit)).fetchall()
+        queues = self._execute(
+            "SELECT number, name, messages FROM queues WHERE account = ? LIMIT ?", (*row, limit)
+        ).fetchall()
+        numbers = [(number,) for number, _, _ in queues]
+        account = self._buried_names.get(row[0])
+        if account is not None:
+            for _, name, messages in queues:
+                self._tally.of((account, name)).deleted += messages
         self._executemany("INSERT OR IGNORE INTO dead_queues VALUES (?)", numbers)
         self._executemany("DELETE FROM queues WHERE number = ?", numbers)
         if len(numbers) < limit:
@@ -281,9 +283,15 @@ class Directory:
         place = self._account(name).place
         return -1 if place is None else place
 
-    def accounts(self, left: int | None, after: int) -> Iterator[list[tuple[int, str]]]:
+    def accounts(self, left: int | None, after: int) -> Iterator[list[tuple[Any, ...]]]:
         """Places and names of up to so many accounts, in pieces."""
         return self._pages("SELECT place, name FROM accounts WHERE place > ? ORDER BY place LIMIT ?", (), after, left)
+
+    def states(self, left: int | None, after: int) -> Iterator[list[tuple[int, AccountState]]]:
+        """The same, each with what the account holds."""
+        select = "SELECT place, name, queues, messages, bytes FROM accounts WHERE place > ? ORDER BY place LIMIT ?"
+        for rows in self._pages(select, (), after, left):
+            yield [(row[0], AccountState(*row[1:])) for row in rows]
 
     def _place_of_queue(self, owner: AccountRecord, marker: str | None) -> int:
         if marker is None:
@@ -291,7 +299,7 @@ class Directory:
         place = self.find((owner.name, marker)).place
         return -1 if place is None else place
 
-    def _pages(self, select: str, of: tuple[int, ...], after: int, left: int | None) -> Iterator[list[tuple[int, str]]]:
+    def _pages(self, select: str, of: tuple[int, ...], after: int, left: int | None) -> Iterator[list[tuple[Any, ...]]]:
         while left is None or left > 0:
             limit = PIECE if left is None else min(left, PIECE)
             rows = self._execute(select, (*of, after, limit)).fetchall()
@@ -323,19 +331,25 @@ class Directory:
                 )
             elif account.number:
                 self._execute(
-                    "INSERT INTO accounts VALUES (?, ?, ?, ?)",
-                    (account.number, account.name, account.place, account.queues),
+                    "INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?)",
+                    (account.number, account.name, account.place, account.queues, account.messages, account.bytes),
                 )
                 account.stored = True
+                account.counted = False
         self._changed_accounts.clear()
+        totals: list[tuple[int, int, int]] = []
+        for account in self._counted_accounts:
+            if account.counted:
+                account.counted = False
+                totals.append((account.messages, account.bytes, account.number))
+        self._counted_accounts.clear()
+        self._executemany("UPDATE accounts SET messages = ?, bytes = ? WHERE number = ?", totals)
+        counts: list[tuple[Any, ...]] = []
         for queue in self._changed:
             queue.changed = False
             due = None if queue.due == NEVER else queue.due
             if queue.stored:
-                self._execute(
-                    "UPDATE queues SET place = ?, messages = ?, hidden = ?, bytes = ?, due = ? WHERE number = ?",
-                    (queue.place, queue.messages, queue.hidden, queue.bytes, due, queue.number),
-                )
+                counts.append((queue.place, queue.messages, queue.hidden, queue.bytes, due, queue.number))
             elif queue.number:
                 self._execute(
                     "INSERT INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -346,6 +360,9 @@ class Directory:
                 )  # fmt: skip
                 queue.stored = True
         self._changed.clear()
+        self._executemany(
+            "UPDATE queues SET place = ?, messages = ?, hidden = ?, bytes = ?, due = ? WHERE number = ?", counts
+        )
 
     def trim(self) -> None:
         """Between transactions: keep no more in memory than there may be."""
@@ -358,3 +375,4 @@ class Directory:
         self._accounts.clear()
         self._changed.clear()
         self._changed_accounts.clear()
+        self._counted_accounts.clear()

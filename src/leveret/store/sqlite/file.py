@@ -37,7 +37,13 @@ class DatabaseFile:
         self._durability = durability
         self._reserve_size = reserve
         self._reserve = path.with_name(path.name + "-reserve")
+        self._log = path.with_name(path.name + "-wal")
         self._lock: int | None = None
+
+    @property
+    def wal_bytes(self) -> int:
+        """The size of the write-ahead log's file; any thread may ask."""
+        return _size(self._log)
 
     def open(self) -> sqlite3.Connection:
         """Take possession of the file, made where it isn't there, and open it; `Unusable` where that can't be done."""
@@ -64,7 +70,7 @@ class DatabaseFile:
 
     def _connect(self) -> sqlite3.Connection:
         # A log that was left behind means that the last process did not end properly.
-        ended_badly = _size(self.path.with_name(self.path.name + "-wal")) > 0
+        ended_badly = self.wal_bytes > 0
         size = _size(self.path)
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
         try:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from leveret.model import NEVER
 from leveret.store.dead import dead_letter
-from leveret.store.sqlite.directory import Directory, Execute, QueueRecord
+from leveret.store.sqlite.directory import Directory, Execute
+from leveret.store.sqlite.entries import QueueRecord
 from leveret.store.sqlite.lookups import Row
 from leveret.store.sqlite.messages import Messages
 from leveret.store.sqlite.rows import COLUMNS, HIDDEN, LENGTH, SEQUENCE, checksum, encode_meta, marks, message
@@ -38,6 +39,9 @@ class Letters:
     def bury(self, queue: QueueRecord, rows: Sequence[Row], now: float) -> None:
         """Have these rows of a queue in its dead letter queue, or dropped where it has none."""
         account = queue.account.name
+        tally = self._messages.tally
+        if tally.on:
+            tally.of((account, queue.name)).dead += len(rows)
         name = queue.policy.dead_letter
         if name is None or name == queue.name:
             name = None

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from leveret.model import NEVER, Filters, QueueState, Want
-from leveret.store.sqlite.directory import Directory, QueueRecord
+from leveret.store.sqlite.directory import Directory
+from leveret.store.sqlite.entries import QueueRecord
 from leveret.store.sqlite.letters import Letters
 from leveret.store.sqlite.lookups import ALL, LAST, PIECE, Row, Span
 from leveret.store.sqlite.messages import Messages
@@ -93,7 +94,9 @@ class LongRequests:
         if kind is Kind.SWEEP:
             return self._sweep(request.now)
         if kind is Kind.LIST_ACCOUNTS:
-            return self._list_accounts(request)
+            return self._list_accounts(request, self._directory.accounts)
+        if kind is Kind.DESCRIBE_ACCOUNTS:
+            return self._list_accounts(request, self._directory.states)
         if kind is Kind.PLACE_OF_ACCOUNT:
             return self._place_of_account(request)
         if kind is Kind.LIST_QUEUES:
@@ -196,7 +199,7 @@ class LongRequests:
         if not self._is_all(request):  # it was, when the request came
             return (yield from self._match(request))
         number = queue.number
-        self._directory.bury(queue)
+        self._messages.bury(queue)
         if request.want is _NOTHING:
             return [SOME]
         self.read_last.add(number)
@@ -241,10 +244,12 @@ class LongRequests:
         self._swept(due)
         yield
 
-    def _list_accounts(self, request: Request) -> Steps:
+    def _list_accounts(
+        self, request: Request, look: Callable[[int | None, int], Iterable[list[tuple[Any, ...]]]]
+    ) -> Steps:
         yield from self._settle_all(request.now)
-        found: list[tuple[int, str]] = []
-        for piece in self._directory.accounts(*request.what):
+        found: list[tuple[Any, ...]] = []
+        for piece in look(*request.what):
             if found:
                 yield
             found += piece
@@ -296,13 +301,17 @@ class LongRequests:
             self._directory.bury_accounts(left[:_BURIALS])
             left = left[_BURIALS:]
             yield
+        if self._messages.tally.on:
+            # How many messages that were is said by the rows of the queues, which are gone through anyway.
+            while self._directory.bury_queues(PIECE):
+                yield
 
     def _delete_queues(self, request: Request) -> Steps:
         names = yield from self._list_queues(request)
         for number, name in enumerate(names):
             queue = self._directory.find((request.key[0], name))
             if queue.messages:
-                self._directory.bury(queue)
+                self._messages.bury(queue)
             if number % _BURIALS == _BURIALS - 1:
                 yield
         return names

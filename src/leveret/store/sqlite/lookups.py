@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from leveret.model import NEVER, Filters, Message, Want
-from leveret.store.sqlite.directory import Directory, Execute, QueueRecord
+from leveret.store.sqlite.directory import Directory, Execute
+from leveret.store.sqlite.entries import QueueRecord
 from leveret.store.sqlite.rows import ID, LENGTH, SEQUENCE, WHOLE, batches, columns_of, message
 from leveret.store.sqlite.statements import select_all, select_by_ids, select_by_sequences, select_visible
 

@@ -7,8 +7,8 @@ from enum import IntEnum
 from threading import Lock
 from typing import Any, Final
 
-from leveret.model import Change, Want
-from leveret.store.sqlite.directory import Key
+from leveret.model import Change, Quota, Want
+from leveret.store.ledger import Key
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Pending
 
@@ -33,6 +33,7 @@ class Kind(IntEnum):
     LIST_ACCOUNTS = 15  # a limit, or None, and the place after which to begin
     DELETE_ACCOUNTS = 16  # a list of names
     SWEEP = 17  # nothing
+    DESCRIBE_ACCOUNTS = 18  # as for LIST_ACCOUNTS
 
 
 NOTHING: Final = Change()
@@ -45,6 +46,7 @@ class Request(Pending[Any]):
     """
 
     receipts: Sequence[str] | None = None  # one for each id, where only what they hold is meant
+    quota: Quota | None = None  # of the account, for a put
     value: Any = None
     found: Sequence[Any] = ()  # by a long request, so far
     done_so_far = 0  # how much of it is committed

@@ -11,7 +11,7 @@ import math
 import os
 import sqlite3
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -42,12 +42,17 @@ _COLUMNS: Final = {
     "dead_queues": ("N",),
     "dead_accounts": ("N",),
     "store": ("N", "I", "I", "T", "I"),
-    "accounts": ("N", "T", "IN", "I"),
+    "accounts": ("N", "T", "IN", "I", "I", "I"),
     "queues": ("N", "I", "T", "IN", "I", "I", "I", "RIN"),
     "policies": ("N", "T", "T", "IN", "IN", "IN", "TN", "IN", "IN", "I"),
     "messages": ("N", "I", "T", "RI", "RIN", "I", "RI", "I", "I", "B", "BN"),
 }
-_BY_COUNT: Final = {len(kinds): table for table, kinds in _COLUMNS.items() if not table.startswith(("dead_", "sqlite"))}
+_OLDER: Final = {"accounts": ("N", "T", "IN", "I")}  # up to version 2, without totals, which are made anew anyway
+_BY_COUNT: Final = {
+    len(kinds): table
+    for table, kinds in (*_OLDER.items(), *_COLUMNS.items())
+    if not table.startswith(("dead_", "sqlite"))
+}
 _MET: Final = 1  # states of a page: what is in it was taken, or is of no use
 _BAD: Final = 2
 
@@ -281,7 +286,7 @@ class _Copy:
             self._sound.discard(table)
             return
         there = self._accounts if table == "accounts" else self._queues
-        account, name, place, messages = (0, *row[1:]) if table == "accounts" else row[1:5]
+        account, name, place, messages = (0, *row[1:4]) if table == "accounts" else row[1:5]
         if number in there:
             return
         with suppress(InvalidName):
@@ -350,18 +355,20 @@ class _Copy:
         for (name, _), policy in self._policies.items():
             if shard_of(name, shards) == shard:
                 self._execute(f"INSERT INTO policies VALUES (NULL, {marks(len(policy))})", policy)
-        queues: Counter[int] = Counter()
+        totals: defaultdict[int, tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))  # queues, messages, bytes
         for number, copied in self._copied.items():
             queue = self._queues[number]
             due = None if copied.due == math.inf else copied.due
             row = (number, queue.account, queue.name, queue.place, copied.messages, copied.hidden, copied.bytes, due)
             self._execute("INSERT INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-            queues[queue.account] += 1
+            total = totals[queue.account]
+            totals[queue.account] = (total[0] + 1, total[1] + copied.messages, total[2] + copied.bytes)
             self._report.messages += copied.messages
             self._report.bytes += copied.bytes
-        for number, many in queues.items():
+        for number, total in totals.items():
             account = self._accounts[number]
-            self._execute("INSERT INTO accounts VALUES (?, ?, ?, ?)", (number, account.name, account.place, many))
+            entry = (number, account.name, account.place, *total)
+            self._execute("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?)", entry)
         self._report.queues = len(self._copied)
 
     def _is_deleted(self, number: int) -> bool:
@@ -426,5 +433,5 @@ def _is_possible(
 
 @lru_cache(maxsize=1024)
 def _fits(kinds: str, table: str) -> bool:
-    columns = _COLUMNS[table]
-    return len(kinds) == len(columns) and all(map(str.__contains__, columns, kinds))
+    shapes = [_COLUMNS[table], *([_OLDER[table]] if table in _OLDER else [])]
+    return any(len(kinds) == len(columns) and all(map(str.__contains__, columns, kinds)) for columns in shapes)

@@ -8,7 +8,7 @@ from typing import Final
 from leveret.store.base import Unusable
 
 APPLICATION_ID: Final = 0x4C657665  # "Leve", in the header of the file: `file` and others can tell whose it is
-VERSION: Final = 2
+VERSION: Final = 3
 
 # What is set for a queue lasts though the queue is empty, and so is not kept with it.
 _POLICIES: Final = """
@@ -41,7 +41,9 @@ CREATE TABLE accounts (
     number INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     place INTEGER,                -- in the order of accounts; NULL where it has no queues, and so is not there
-    queues INTEGER NOT NULL       -- those that have messages
+    queues INTEGER NOT NULL,      -- those that have messages
+    messages INTEGER NOT NULL,    -- of all its queues
+    bytes INTEGER NOT NULL        -- of their bodies
 );
 CREATE INDEX accounts_in_order ON accounts (place) WHERE place IS NOT NULL;
 CREATE INDEX accounts_empty ON accounts (number) WHERE place IS NULL;
@@ -82,8 +84,17 @@ CREATE TABLE dead_accounts (number INTEGER PRIMARY KEY);
 CREATE TABLE dead_queues (number INTEGER PRIMARY KEY);
 {_POLICIES}"""
 
+# What an account holds is kept with it. Every row is written anew, so that none is short of a column.
+_TOTALS: Final = """
+ALTER TABLE accounts ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE accounts ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE accounts SET
+    messages = (SELECT coalesce(sum(messages), 0) FROM queues WHERE account = accounts.number),
+    bytes = (SELECT coalesce(sum(bytes), 0) FROM queues WHERE account = accounts.number);
+"""
+
 # The step from each older version to the next, by the version from which it leads.
-_STEPS: Final[dict[int, str]] = {1: _POLICIES}
+_STEPS: Final[dict[int, str]] = {1: _POLICIES, 2: _TOTALS}
 
 
 def prepare(connection: sqlite3.Connection, path: str, steps: dict[int, str] | None = None) -> bool:

@@ -14,14 +14,16 @@ from typing import Final
 
 from leveret.model import HELD, NEVER
 from leveret.store.base import StoreError, StoreFull
+from leveret.store.ledger import Key
 from leveret.store.sqlite.batch import Batch
-from leveret.store.sqlite.directory import Directory, Key
+from leveret.store.sqlite.directory import Directory
 from leveret.store.sqlite.file import error_name
 from leveret.store.sqlite.letters import Letters
 from leveret.store.sqlite.long import SWEEP, LongRequests, Steps, is_long
 from leveret.store.sqlite.lookups import PIECE
 from leveret.store.sqlite.messages import Messages
 from leveret.store.sqlite.requests import NOTHING, Kind, Request
+from leveret.store.sqlite.tally import Pace, Tally
 
 _SEQUENCES: Final = 1 << 24  # set aside in the file at a time
 
@@ -56,14 +58,19 @@ class Shard:
         tell_visible: Callable[[str, str, float], None],
         tell_due: Callable[[float], None],  # when the next sweep is: where it gets earlier, and after each sweep
         tell_dead: Callable[[str, str, int, int], None],
+        tally: Tally,
+        timer: Callable[[], float],  # seconds since whenever, to tell how long a commit took
     ) -> None:
         self._execute = connection.execute
         self._connection = connection
         self._tell_visible = tell_visible
         self._tell_due = tell_due
         self._tell_dead = tell_dead
-        self._directory = Directory(connection, next_place)
-        self._messages = Messages(connection, self._directory, self._take_sequences)
+        self._tally = tally
+        self._timer = timer
+        self.pace = Pace()
+        self._directory = Directory(connection, next_place, tally)
+        self._messages = Messages(connection, self._directory, self._take_sequences, tally)
         self._letters = Letters(connection.execute, self._directory, self._messages, self._take_sequences)
         self._batch = Batch(self._directory, self._messages)
         self._settling: dict[Key, list[Request]] = {}  # what waits until a queue is settled
@@ -129,6 +136,7 @@ class Shard:
 
     def write(self, batch: Sequence[Request], now: float) -> list[Request]:
         """Do all of it in one transaction; those that are answered. What fails, fails alone."""
+        began = self._timer()
         try:
             with self._transaction():
                 answered, unsettled, long, drafts = self._batch.apply(batch, now, set(self._settling))
@@ -141,6 +149,10 @@ class Shard:
             self._sort_out(error)
             # Somebody's request is at fault: one by one, it will be seen whose.
             return [done for request in batch for done in self.write([request], now)]
+        pace = self.pace
+        pace.batches += 1
+        pace.operations += len(batch) - len(unsettled)  # which come again
+        pace.batch_seconds.observe(self._timer() - began)
         self.rows += len(batch) + drafts
         for key, request in unsettled:
             self._settling.setdefault(key, []).append(request)
@@ -238,8 +250,11 @@ class Shard:
         try:
             yield
             self._directory.flush()
+            began = self._timer()
             self._execute("COMMIT")
+            self.pace.commit_seconds.observe(self._timer() - began)
         except BaseException:
+            self._tally.undo()
             self._messages.lowest_due = NEVER
             self._sequences_end = 0
             self._letters.burials.clear()
@@ -247,6 +262,7 @@ class Shard:
             if self._connection.in_transaction:
                 self._execute("ROLLBACK")
             raise
+        self._tally.commit()
         if self._letters.burials:
             self._tell_burials()
         lowest = self._messages.lowest_due

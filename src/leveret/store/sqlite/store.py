@@ -8,17 +8,35 @@ from enum import Enum
 from functools import lru_cache, partial
 from hashlib import blake2b
 from itertools import chain, count
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from leveret.model import NEVER, Change, Draft, Filters, Message, Page, Policy, Put, QueueState, Want
-from leveret.store.base import Signals, Store, StoreFailed
+from leveret.model import (
+    NEVER,
+    AccountState,
+    Activity,
+    Change,
+    Draft,
+    Filters,
+    Message,
+    Page,
+    Policy,
+    Put,
+    QueueState,
+    Quota,
+    Want,
+)
+from leveret.store.base import COMMIT_SECONDS, Commits, Observed, Signals, Store, StoreFailed
+from leveret.store.ledger import Ledger
 from leveret.store.sqlite.file import RESERVE, DatabaseFile
 from leveret.store.sqlite.files import last_place, open_together, shard_paths
 from leveret.store.sqlite.requests import NOTHING, Kind, Request
 from leveret.store.sqlite.shard import Shard
+from leveret.store.sqlite.tally import Pace, Tally
 from leveret.store.sqlite.writer import Writer
 from scalestack.event.pending import Answer, gather, then
+from scalestack.metrics.tally import Histogram
 
 _PUT: Final = Kind.PUT  # on CPython 3.11 `Kind.PUT` takes ten times as long
 _ALL: Final = Want.ALL
@@ -48,11 +66,16 @@ class SqliteStore(Store):
         shards: int = 1,
         broken: Callable[[str], None] = lambda _: None,
         reserve: int = RESERVE,  # bytes of the disk that are kept back, per shard, for what makes room
+        timer: Callable[[], float] = lambda: 0.0,  # seconds since whenever, to tell how long commits take
     ) -> None:
+        self._timer = timer
         self._files = [DatabaseFile(each, durability.value, reserve) for each in shard_paths(path, shards)]
         self._broken = broken
         self._writers: list[Writer] = []
         self._dues = _Dues(shards)
+        self._ledger = Ledger()
+        self._tallies = [Tally(self._ledger) for _ in self._files]
+        self._paces: list[Pace] = []
 
     def open(self, signals: Signals, now: float) -> None:
         """`Unusable` where a file can't be opened, is damaged, somebody else's, or not of this number of shards."""
@@ -62,7 +85,9 @@ class SqliteStore(Store):
         self._dues.open(signals)
         for number, (file, connection) in enumerate(zip(self._files, connections, strict=True)):
             tell_due = partial(self._dues.tell, number)
-            shard = Shard(connection, places.__next__, now, signals.visible, tell_due, signals.dead)
+            tally = self._tallies[number]
+            shard = Shard(connection, places.__next__, now, signals.visible, tell_due, signals.dead, tally, self._timer)
+            self._paces.append(shard.pace)
             self._writers.append(Writer(f"sqlite-{number}", file, connection, shard, self._broken))
         for writer in self._writers:
             writer.start()
@@ -81,10 +106,13 @@ class SqliteStore(Store):
         want: Want = _ALL,
         change: Change = NOTHING,
         receipts: Sequence[str] | None = None,
+        quota: Quota | None = None,
     ) -> Any:
         request = Request(kind, (account, queue), what, now, want, change)
         if receipts is not None:
             request.receipts = receipts
+        if quota is not None:
+            request.quota = quota
         writers = self._writers
         if len(writers) == 1:
             return writers[0].ask(request)
@@ -98,17 +126,23 @@ class SqliteStore(Store):
     # Accounts and queues
 
     def list_accounts(self, page: Page, now: float) -> Answer[list[str]]:
+        return self._accounts(Kind.LIST_ACCOUNTS, page, now)
+
+    def describe_accounts(self, page: Page, now: float) -> Answer[list[AccountState]]:
+        return self._accounts(Kind.DESCRIBE_ACCOUNTS, page, now)
+
+    def _accounts(self, kind: Kind, page: Page, now: float) -> Answer[list[Any]]:
         if page.marker is None:
-            return self._accounts_after(page.limit, -1, now)
+            return self._accounts_after(kind, page.limit, -1, now)
         place = self._ask(Kind.PLACE_OF_ACCOUNT, page.marker, "", None, now)
-        return then(place, lambda after: self._accounts_after(page.limit, after, now))
+        return then(place, lambda after: self._accounts_after(kind, page.limit, after, now))
 
-    def _accounts_after(self, limit: int | None, after: int, now: float) -> Answer[list[str]]:
-        def merged(lists: list[list[tuple[int, str]]]) -> list[str]:
-            together = lists[0] if len(lists) == 1 else sorted(chain.from_iterable(lists))
-            return [name for _, name in together[:limit]]
+    def _accounts_after(self, kind: Kind, limit: int | None, after: int, now: float) -> Answer[list[Any]]:
+        def merged(lists: list[list[tuple[int, Any]]]) -> list[Any]:
+            together = lists[0] if len(lists) == 1 else sorted(chain.from_iterable(lists), key=itemgetter(0))
+            return [found for _, found in together[:limit]]
 
-        return then(self._ask_all(Kind.LIST_ACCOUNTS, (limit, after), now), merged)
+        return then(self._ask_all(kind, (limit, after), now), merged)
 
     def delete_accounts(self, page: Page, now: float) -> Answer[list[str]]:
         def delete(names: list[str]) -> Answer[list[str]]:
@@ -148,8 +182,10 @@ class SqliteStore(Store):
 
     # Messages
 
-    def put(self, account: str, queue: str, drafts: Sequence[Draft], now: float) -> Answer[list[Put]]:
-        answer: Answer[list[Put]] = self._ask(_PUT, account, queue, drafts, now)
+    def put(
+        self, account: str, queue: str, drafts: Sequence[Draft], now: float, quota: Quota | None = None
+    ) -> Answer[list[Put]]:
+        answer: Answer[list[Put]] = self._ask(_PUT, account, queue, drafts, now, quota=quota)
         return answer
 
     def get(
@@ -207,6 +243,31 @@ class SqliteStore(Store):
 
     def sweep(self, now: float) -> Answer[float | None]:
         return then(self._ask_all(Kind.SWEEP, None, now), lambda _: self._dues.swept())
+
+    # What happened
+
+    def count_activity(self, on: bool) -> None:
+        for tally in self._tallies:
+            tally.on = on
+
+    def activity(self) -> list[tuple[str, str, Activity]]:
+        return self._ledger.read()
+
+    def commits(self) -> Commits:
+        paces = self._paces
+        return Commits(
+            sum([pace.batches for pace in paces]),
+            sum([pace.operations for pace in paces]),
+            _together([pace.batch_seconds for pace in paces]),
+            _together([pace.commit_seconds for pace in paces]),
+            sum([file.wal_bytes for file in self._files]),
+        )
+
+
+def _together(histograms: Sequence[Histogram]) -> Observed:
+    """What several of them have observed, over the same bounds."""
+    seen = [histogram.snapshot() for histogram in histograms] or [Histogram(COMMIT_SECONDS).snapshot()]
+    return tuple(map(sum, zip(*(counts for counts, _ in seen), strict=True))), sum([seconds for _, seconds in seen])
 
 
 class _Dues:

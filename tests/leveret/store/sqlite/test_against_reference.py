@@ -8,6 +8,7 @@ import pytest
 
 from leveret.store.sqlite import Durability, SqliteStore, batch, directory, long, lookups, messages, shard
 from support.history11 import History
+from support.recount import check_totals
 from support.subject11 import StoreSubject11
 
 STEPS = 500
@@ -33,6 +34,7 @@ def test_the_answers_are_those_of_the_reference(
             history.step()
             if step % 7 == 0:
                 history.check_states()
+                check_totals(store, history.reference)
             if step % 150 == 149:
                 store.close()
                 store = make_store()

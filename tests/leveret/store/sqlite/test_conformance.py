@@ -9,6 +9,7 @@ import pytest
 
 from leveret.store.base import Store
 from leveret.store.sqlite import Durability, SqliteStore
+from support.accounts_conformance import AccountsConformance
 from support.conformance import StoreConformance
 from support.conformance11 import V11Conformance, V11InterfaceConformance
 from support.interface_conformance import StoreInterfaceConformance
@@ -44,6 +45,12 @@ class TestSqliteStoreV11(V11Conformance):
 
 
 class TestSqliteStoreInterfaceV11(V11InterfaceConformance):
+    @pytest.fixture
+    def make_store(self, make_store: Callable[[], SqliteStore]) -> Callable[[], SqliteStore]:
+        return make_store
+
+
+class TestSqliteStoreAccounts(AccountsConformance):
     @pytest.fixture
     def make_store(self, make_store: Callable[[], SqliteStore]) -> Callable[[], SqliteStore]:
         return make_store

@@ -6,12 +6,11 @@ import os
 import re
 import sqlite3
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from leveret.model import Draft, Filters, Page, Policy
+from leveret.model import Draft, Filters, Page
 from leveret.store.base import StoreFailed, Unusable
 from leveret.store.sqlite import SqliteStore, schema
 from leveret.store.sqlite.file import DatabaseFile
@@ -151,40 +150,6 @@ def test_a_message_that_strayed_into_another_queue_is_never_handed_out(open_stor
     other.close()
     with pytest.raises(Exception, match="the message '1' is damaged"):
         open_store().get("b", "yours", ["1"], NOW)
-
-
-STEP = "ALTER TABLE messages ADD COLUMN colour TEXT; UPDATE messages SET colour = 'grey';"
-
-
-class TestMigration:
-    @pytest.fixture
-    def older(self, open_store: OpenStore, path: Path) -> Iterator[sqlite3.Connection]:
-        """A file of the first version, with a message."""
-        store = open_store()
-        store.put("a", "q", [Draft("1", b"", 0, 0)], NOW)
-        store.close()
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("DROP TABLE policies")
-        connection.execute("PRAGMA user_version = 1")
-        yield connection
-        connection.close()
-
-    def test_an_older_version_is_brought_up_to_date(self, older: sqlite3.Connection) -> None:
-        assert not schema.prepare(older, "queue.db", {1: STEP})
-        assert older.execute("SELECT colour FROM messages").fetchall() == [("grey",)]
-        assert older.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
-
-    def test_a_step_that_fails_leaves_all_as_it_was(self, older: sqlite3.Connection) -> None:
-        with pytest.raises(sqlite3.OperationalError):
-            schema.prepare(older, "queue.db", {1: STEP + "SELECT * FROM nowhere;"})
-        assert "colour" not in older.execute("SELECT sql FROM sqlite_schema WHERE name = 'messages'").fetchone()[0]
-        assert older.execute("PRAGMA user_version").fetchone() == (1,)
-
-    def test_a_file_of_the_first_version_gets_policies(self, older: sqlite3.Connection, open_store: OpenStore) -> None:
-        older.close()
-        store = open_store()
-        assert store.change_policy("a", "q", {"max_deliveries": 3}, NOW) == Policy(max_deliveries=3)
-        assert store.get("a", "q", ["1"], NOW)[0].id == "1"
 
 
 def test_a_relative_path_into_nowhere_is_no_place_for_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from leveret.model import Change, Draft, Filters, Page, Want
+from leveret.model import Change, Draft, Filters, Page, Quota, Want
+from leveret.store.base import AccountFull
 from support.disk import OpenStore
 from support.subject import START as NOW
 
@@ -39,6 +41,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def everything(open_store: OpenStore) -> None:
     """Every operation, in every form that has a statement of its own."""
     store = open_store()
+    store.count_activity(True)
     wants = list(Want)
     filters = [
         Filters(limit, marker, hidden, None, newest_first, room)
@@ -75,6 +78,9 @@ def everything(open_store: OpenStore) -> None:
                 store.delete_matching("a", "q", each, now, want)
                 store.list_queues("b", Page(5, "1"), now)
                 store.list_accounts(Page(5, "a"), now)
+                store.describe_accounts(Page(5, "a"), now)
+                with suppress(AccountFull):
+                    store.put("b", "new", drafts[:2], now + 11, Quota(index, 5, 3))
                 now += 11
                 store.sweep(now)
     store.change_policy("b", "1", None, now)

@@ -52,8 +52,11 @@ def contents(path: Path, checked: bool = True) -> Contents:
             ).fetchall()
             said = execute("SELECT number, messages, hidden, bytes, due FROM queues ORDER BY number").fetchall()
             assert said == counted
-            counted = execute("SELECT account, count(*) FROM queues GROUP BY account").fetchall()
-            assert execute("SELECT number, queues FROM accounts ORDER BY number").fetchall() == counted
+            counted = execute(
+                "SELECT account, count(*), sum(messages), sum(bytes) FROM queues GROUP BY account"
+            ).fetchall()
+            said = execute("SELECT number, queues, messages, bytes FROM accounts ORDER BY number").fetchall()
+            assert said == counted
             assert execute("SELECT next_sequence > max(sequence) FROM store, messages").fetchone() in ((1,), (None,))
         return {
             sequence: tuple(row)

@@ -18,6 +18,7 @@ from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Pending
 from support.disk import OpenStore
 from support.subject import START as NOW
+from support.together import together
 from support.web import PATIENCE, eventually
 
 CLAIM = Filters(limit=1)
@@ -29,20 +30,6 @@ def statements(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> list[str]
     seen: list[str] = []
     store._writers[0]._connection.set_trace_callback(seen.append)
     return seen
-
-
-def together(loop: LoopThread, *calls: Callable[[], Any]) -> list[Any]:
-    """The answers, or errors, of calls that are made in one turn of a loop."""
-    answers: list[Future[Any]] = [Future() for _ in calls]
-
-    def run() -> None:
-        for call, answered in zip(calls, answers, strict=True):
-            pending = call()
-            assert isinstance(pending, Pending)
-            pending.listen(lambda value, error, answered=answered: answered.set_result(error or value))
-
-    loop.call(run).result(PATIENCE)
-    return [answered.result(PATIENCE) for answered in answers]
 
 
 def put(store: SqliteStore, id: str, body: bytes = b"") -> Callable[[], Any]:

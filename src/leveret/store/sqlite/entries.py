@@ -1,0 +1,46 @@
+"""What is known in memory of an account or a queue. Plain values: who changes one sees that the file has it too."""
+
+from __future__ import annotations
+
+from leveret.model import NEVER, NO_POLICY
+
+
+class AccountRecord:
+    """An account, there or not: one without a `place` has no queues."""
+
+    __slots__ = ("bytes", "changed", "counted", "messages", "name", "number", "place", "queues", "stored")
+
+    def __init__(self, number: int, name: str) -> None:
+        self.number = number
+        self.name = name
+        self.place: int | None = None
+        self.queues = 0
+        # Totals of its queues: expired messages that are still in the file are among them.
+        self.messages = 0
+        self.bytes = 0
+        self.stored = False  # whether the file has a row of it
+        self.changed = False
+        self.counted = False  # its totals are others, which is written more cheaply than where its queues are
+
+
+class QueueRecord:
+    """A queue, there or not: one without a `place` has no messages."""
+
+    __slots__ = (
+        "account", "bytes", "changed", "due", "hidden", "messages", "name", "number", "place", "policy", "shows_at",
+        "stored",
+    )  # fmt: skip
+
+    def __init__(self, account: AccountRecord, number: int, name: str) -> None:
+        self.account = account
+        self.number = number
+        self.name = name
+        self.place: int | None = None
+        self.messages = 0
+        self.hidden = 0
+        self.bytes = 0
+        self.due = NEVER  # no message expires earlier
+        self.shows_at = NEVER  # no hidden message is visible earlier
+        self.policy = NO_POLICY
+        self.stored = False
+        self.changed = False

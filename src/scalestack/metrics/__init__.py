@@ -1,0 +1,1 @@
+"""What a program measures of itself, and how it is asked for it."""
