@@ -14,9 +14,9 @@ from typing import Any, Self
 from scalestack.event.loops import Loops
 from scalestack.event.makers import loop_maker
 from scalestack.http.parser import ParserLimits
-from scalestack.http.protocol import Timeouts
 from scalestack.http.router import Route
 from scalestack.http.server import HttpServer, Translate
+from scalestack.http.shared import Timeouts
 from scalestack.log import Access
 from scalestack.net.address import TcpAddress
 from scalestack.net.listener import Limits, Network

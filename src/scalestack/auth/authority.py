@@ -67,7 +67,7 @@ class Authority:
     @property
     def challenges(self) -> list[bytes]:
         """What a client may answer with, for WWW-Authenticate."""
-        return [challenge for each in self._authenticators for challenge in each.challenges]
+        return list(dict.fromkeys(challenge for each in self._authenticators for challenge in each.challenges))
 
     def version(self) -> Hashable:
         """What changes whenever an answer that was given may not be true any more."""

@@ -174,6 +174,7 @@ class Guard:
         if not delay:
             raise self._unauthenticated()
         refusal: Pending[Response] = Pending(_let_go)
+        refusal.parked = True
         connection.thread.later(delay, refusal.fail, self._unauthenticated())
         return refusal
 

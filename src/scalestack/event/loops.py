@@ -27,6 +27,8 @@ class LoopThread:
     def __init__(self, name: str, make_loop: LoopMaker) -> None:
         self.name = name
         self.loop: asyncio.AbstractEventLoop
+        # What is counted of the work on this thread, where somebody counts: only this thread writes it, without a lock.
+        self.tally: Any = None
         self._make_loop = make_loop
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started: Future[None] = Future()

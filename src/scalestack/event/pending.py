@@ -30,6 +30,7 @@ class Pending(Generic[T]):
     _came = False  # the first value is there; it is done when all steps are
     _unwanted = False
     withdrawn = False  # what was asked for need not be done
+    parked = False  # it comes when something happens outside: how long that takes says nothing of this process
     _steps: list[Callable[[Any], Any]] | None = None
     _listener: Callable[[T | None, BaseException | None], object] | None = None
     _on_cancel: Callable[[], object] | None = None
@@ -74,6 +75,8 @@ class Pending(Generic[T]):
         if self._unwanted and following.cancel():
             self._settle(None, Cancelled())
             return
+        if following.parked:
+            self.parked = True
         if not following.done:
             self._on_cancel = following.cancel
         following.listen(self._take)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -61,7 +61,7 @@ class Request:
 class Response:
     """One response. With a `stream` in place of a body it is sent as it comes, chunked."""
 
-    __slots__ = ("body", "content_type", "headers", "status", "stream")
+    __slots__ = ("body", "carried", "content_type", "headers", "status", "stream")
 
     def __init__(
         self,
@@ -70,12 +70,14 @@ class Response:
         content_type: bytes | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
         stream: AsyncIterator[bytes] | None = None,
+        carried: Iterable[object] = (),
     ) -> None:
         self.status = status
         self.body = body
         self.content_type = content_type
         self.headers = headers
         self.stream = stream
+        self.carried = carried  # what the body was made from, for layers that look at it; it is not sent
 
     def __repr__(self) -> str:
         return f"Response({self.status}, {len(self.body)} bytes)"

@@ -8,8 +8,8 @@ from typing import Annotated, TypeVar, cast
 
 from scalestack.config import Between
 from scalestack.http.parser import ParserLimits
-from scalestack.http.protocol import Timeouts
 from scalestack.http.server import HttpServer
+from scalestack.http.shared import Timeouts
 from scalestack.log import Log
 from scalestack.module import Module, Needs
 from scalestack.net.address import Address, TcpAddress, UnixAddress

@@ -6,18 +6,19 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Protocol, cast
+from typing import cast
 
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Cancelled, Pending
 from scalestack.http.message import Request, Response
-from scalestack.http.parser import ParserLimits, RequestParser
+from scalestack.http.meter import Tally
+from scalestack.http.parser import RequestParser
 from scalestack.http.problem import CONTENT_TYPE, HttpError
-from scalestack.http.router import Router
+from scalestack.http.router import Entry
+from scalestack.http.shared import Shared
 from scalestack.http.writer import CONTINUE, LAST_CHUNK, encode, encode_chunk, encode_stream_head
-from scalestack.log import Access, Logger
+from scalestack.log import Logger
 from scalestack.net.connection import Connection
 
 _log = Logger("scalestack.http")
@@ -26,28 +27,6 @@ _MAX_BACKLOG = 64 << 10  # bytes kept unread behind a request that must wait; th
 _PIECE = 64 << 10  # bytes that are written at once
 _LAST_CALL = 0.05  # seconds for requests that were sent before a drain to be read; an idle connection ends then
 _LINGER = 2.0  # seconds that a refused client has to read the refusal before the connection is cut
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """In seconds."""
-
-    head: float  # from a connection's or a request's begin to the end of its head
-    body: float  # between two pieces of a body
-    idle: float  # between two requests
-    write: float  # for a client that does not read what it asked for
-
-
-class Shared(Protocol):
-    """What all connections of a server have in common."""
-
-    parser_limits: ParserLimits
-    timeouts: Timeouts
-    access: Access | None
-    router: Router  # of this moment: a change replaces it
-
-    def translate(self, error: BaseException, /) -> HttpError | None:
-        """What clients are told of a handler's error; None where nobody knows it."""
 
 
 class HttpConnection(Connection):
@@ -75,7 +54,9 @@ class HttpConnection(Connection):
         self._plain = shared.access is None  # an answer that is ready is sent, and that is all
         self._in_head = False
         self._writable: asyncio.Future[None] | None = None  # set while the client reads too slowly
-        self._began = 0.0  # of the request under way, for the access log
+        self._began = 0.0  # when the request under way was read, where it is logged or counted
+        self._entry: Entry | None = None  # where the router sent it
+        self._tally: Tally | None = None  # what its answer is counted by
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -103,6 +84,9 @@ class HttpConnection(Connection):
         self._feeding = True
         try:
             taken = self._parser.feed(data)
+            tally: Tally | None = self.thread.tally
+            if tally is not None:
+                tally.received += taken
             if taken < len(data):
                 self._take(data, taken)
         except HttpError as error:
@@ -134,7 +118,11 @@ class HttpConnection(Connection):
                 self._pause_reading()
                 self.thread.loop.call_soon(self._go_on)
                 return
-            taken += self._parser.feed(memoryview(data)[taken:])
+            more = self._parser.feed(memoryview(data)[taken:])
+            taken += more
+            tally: Tally | None = self.thread.tally
+            if tally is not None:
+                tally.received += more
 
     def _is_busy(self) -> bool:
         """Whether what comes next has to wait."""
@@ -195,18 +183,27 @@ class HttpConnection(Connection):
             if self._last:
                 return
         request.connection = self
-        if self._access is not None:
+        tally: Tally | None = self.thread.tally
+        if tally is not None or self._access is not None:
             self._began = perf_counter()
+        entry = None
         try:
             entry, parameters = self._shared.router.find(request.method, request.path)
             answer = entry.handler(request, *parameters)
         except Exception as error:
             answer = self._failure(request, error)
+        if type(answer) is Response and self._is_plain(request, answer):
+            data = encode(answer)
+            if tally is not None:  # before the client knows, so that who has an answer finds it counted
+                tally.sent += len(data)
+                tally.answered(entry, request.method, answer.status, perf_counter() - self._began)
+            self.transport.write(data)
+            return
+        self._entry = entry
+        self._tally = tally
         if type(answer) is Response:
-            if self._is_plain(request, answer):
-                self.transport.write(encode(answer))
-            else:
-                self._send(request, answer)
+            self._count(request, answer.status)
+            self._send(request, answer)
         elif isinstance(answer, Pending):
             self._waiting = answer
             self._request = request
@@ -216,7 +213,7 @@ class HttpConnection(Connection):
 
     def _on_expect(self) -> None:
         if self._waiting is None and not self._behind:
-            self.transport.write(CONTINUE)
+            self._write(CONTINUE)
         else:
             self._owes_continue = True
 
@@ -225,7 +222,10 @@ class HttpConnection(Connection):
         if self._waiting is not None or self._behind:
             self._behind.append(error)
             return
-        self.transport.write(encode(_problem(error), keep_alive=False))
+        tally: Tally | None = self.thread.tally
+        if tally is not None:
+            tally.refused(error.status)
+        self._write(encode(_problem(error), keep_alive=False))
         if self._access is not None:
             self._access(self.peer, "-", "-", error.status, len(error.body()), 0.0)
         self._linger()
@@ -249,8 +249,12 @@ class HttpConnection(Connection):
             and self._is_plain(request, response)
             and not (self._behind or self._backlog or self._owes_continue or self._deaf or self._feeding or self._eof)
         ):
+            data = encode(response)
+            if self._tally is not None:
+                self._tally.sent += len(data)
+                self._count(request, response.status)
             self._waiting = None
-            self.transport.write(encode(response))  # as nearly always: nothing else waits
+            self.transport.write(data)  # as nearly always: nothing else waits
             if self._parser.between:
                 self.expect(self._idle_timeout)
             else:
@@ -288,10 +292,14 @@ class HttpConnection(Connection):
 
     def _answered(self, request: Request, response: Response | None, error: BaseException | None) -> None:
         """An answer that had to wait is there."""
-        self._waiting = None
         if self.transport.is_closing():
+            self._waiting = None
             return
-        self._send(request, response if response is not None else self._failure(request, error))
+        if response is None:
+            response = self._failure(request, error)
+        self._count(request, response.status)
+        self._waiting = None
+        self._send(request, response)
         self._advance()
 
     def _failure(self, request: Request, error: BaseException | None) -> Response:
@@ -312,7 +320,7 @@ class HttpConnection(Connection):
         if len(data) > _PIECE:
             self._waiting = self.thread.loop.create_task(self._send_in_pieces(request, response, data, keep_alive))
             return
-        self.transport.write(data)
+        self._write(data)
         self._sent(request, response.status, len(response.body), keep_alive)
 
     def _sent(self, request: Request, status: int, size: int, keep_alive: bool) -> None:
@@ -327,7 +335,7 @@ class HttpConnection(Connection):
     async def _send_in_pieces(self, request: Request, response: Response, data: bytes, keep_alive: bool) -> None:
         """Send what is large no faster than the client reads, so that it shows when it reads no more."""
         for start in range(0, len(data), _PIECE):
-            self.transport.write(memoryview(data)[start : start + _PIECE])
+            self._write(memoryview(data)[start : start + _PIECE])
             if self._writable is not None:
                 await self._writable
         self._waiting = None
@@ -342,16 +350,16 @@ class HttpConnection(Connection):
         keep_alive = keep_alive and not http10
         sent = 0
         try:
-            self.transport.write(encode_stream_head(response, keep_alive, http10))
+            self._write(encode_stream_head(response, keep_alive, http10))
             if request.method != b"HEAD":
                 async for data in stream:
                     if data:
                         sent += len(data)
-                        self.transport.write(data if http10 else encode_chunk(data))
+                        self._write(data if http10 else encode_chunk(data))
                     if self._writable is not None:
                         await self._writable
                 if not http10:
-                    self.transport.write(LAST_CHUNK)
+                    self._write(LAST_CHUNK)
         except Exception as error:
             # What was sent can't be taken back: only cutting the connection says that the answer is not whole.
             _log.error("a stream failed", **_named(request), exc_info=error)
@@ -377,7 +385,7 @@ class HttpConnection(Connection):
             return
         if self._owes_continue:
             self._owes_continue = False
-            self.transport.write(CONTINUE)
+            self._write(CONTINUE)
         if self._backlog:
             data = b"".join(self._backlog)
             self._backlog.clear()
@@ -392,6 +400,18 @@ class HttpConnection(Connection):
             self._finish()
         else:
             self._set_deadline()
+
+    def _count(self, request: Request, status: int) -> None:
+        """Count an answer that is there, and is to be sent; of one that was pending, before it is forgotten."""
+        if self._tally is not None:
+            parked = isinstance(self._waiting, Pending) and self._waiting.parked
+            self._tally.answered(self._entry, request.method, status, perf_counter() - self._began, parked)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        tally: Tally | None = self.thread.tally
+        if tally is not None:
+            tally.sent += len(data)
+        self.transport.write(data)
 
     def _log_access(self, request: Request, status: int, sent: int) -> None:
         assert self._access is not None

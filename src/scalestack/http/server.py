@@ -9,8 +9,9 @@ from typing import TypeAlias
 from scalestack.event.loops import LoopThread
 from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
-from scalestack.http.protocol import HttpConnection, Timeouts
+from scalestack.http.protocol import HttpConnection
 from scalestack.http.router import Layer, Route, Router
+from scalestack.http.shared import Timeouts
 from scalestack.log import Access
 from scalestack.net.address import Address, UnixAddress
 from scalestack.net.listener import Network
@@ -80,11 +81,11 @@ class HttpServer:
         with self._mount_lock:
             self._remake_locked([mount for mount in self._mounts if mount[0] is not routes], self._layers)
 
-    def add_layer(self, layer: Layer) -> None:
-        """Have all requests pass `layer`, behind the layers that are there: it is called once for each route, with the
-        route and what its handler is so far, and answers what is to be called in its stead."""
+    def add_layer(self, layer: Layer, outermost: bool = False) -> None:
+        """Have all requests pass `layer`, behind the layers that are there, or before them: it is called once for each
+        route, with the route and what its handler is so far, and answers what is to be called in its stead."""
         with self._mount_lock:
-            self._remake_locked(self._mounts, [*self._layers, layer])
+            self._remake_locked(self._mounts, [layer, *self._layers] if outermost else [*self._layers, layer])
 
     def remove_layer(self, layer: Layer) -> None:
         """Have requests pass this layer no more; harmless when called again."""

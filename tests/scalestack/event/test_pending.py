@@ -168,3 +168,14 @@ def test_the_first_error_is_that_of_what_is_gathered():
     pendings[1].fail(problem)
     pendings[0].resolve(1)
     assert heard == [problem]
+
+
+def test_who_waits_for_what_is_parked_is_parked_too():
+    first, second = Pending(), Pending()
+    second.parked = True
+    together = first.then(lambda value: second)
+    assert not together.parked
+    first.resolve(1)
+    assert together.parked
+    second.resolve(2)
+    assert (together.done, together.parked) == (True, True)

@@ -14,9 +14,9 @@ from scalestack.event.pending import Pending
 from scalestack.http.message import Response
 from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
-from scalestack.http.protocol import Timeouts
 from scalestack.http.router import Route
 from scalestack.http.server import HttpServer
+from scalestack.http.shared import Timeouts
 from support.web import PATIENCE, eventually, serving
 
 

@@ -1,0 +1,33 @@
+"""What the connections of a server have in common, as each of them sees it. No code but names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from scalestack.http.parser import ParserLimits
+from scalestack.http.problem import HttpError
+from scalestack.http.router import Router
+from scalestack.log import Access
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """In seconds."""
+
+    head: float  # from a connection's or a request's begin to the end of its head
+    body: float  # between two pieces of a body
+    idle: float  # between two requests
+    write: float  # for a client that does not read what it asked for
+
+
+class Shared(Protocol):
+    """What all connections of a server have in common."""
+
+    parser_limits: ParserLimits
+    timeouts: Timeouts
+    access: Access | None
+    router: Router  # of this moment: a change replaces it
+
+    def translate(self, error: BaseException, /) -> HttpError | None:
+        """What clients are told of a handler's error; None where nobody knows it."""
