@@ -15,12 +15,15 @@ from leveret.frontend.parameters import MAX_MANY
 from leveret.model import MAX_SECONDS, InvalidName, Meta, check_name
 from scalestack.http.message import Headers, header_text
 from scalestack.http.problem import HttpError
+from scalestack.trace import PARENT, context_of
 
 MAX_HEADERS: Final = 8 << 10  # bytes of names and values of one message's headers
 MAX_CONTENT_TYPE: Final = 255  # bytes
 NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
 _PREFIX: Final = b"leveret-header-"
+_PARENT: Final = PARENT.encode()
+_NO_TRACE: Final[Mapping[str, str]] = {}
 _MEMBERS: Final = ("id", "body", "ttl", "hide", "content_type", "headers")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,255}")  # RFC 9110 section 5.6.2
 # RFC 9110 section 8.3.1: a type, a subtype, and parameters whose values are tokens or quoted strings.
@@ -55,9 +58,13 @@ class Incoming:
 
 
 def meta_of(headers: Headers) -> Meta | None:
-    """What the headers of a PUT say of its message; `HttpError` 400 where they say too much."""
+    """What the headers of a PUT say of its message; `HttpError` 400 where they say too much.
+
+    The trace that its sender is in is kept as `traceparent` and `tracestate`, unless the message has one of its own.
+    """
     content_type: str | None = None
     given: dict[str, str] = {}
+    trace = _NO_TRACE
     for name, value in headers:
         lowered = name.lower()
         if lowered == b"content-type":
@@ -67,21 +74,26 @@ def meta_of(headers: Headers) -> Meta | None:
             text = header_text(value)
             # A header that is there twice is a list (RFC 9110 section 5.3).
             given[key] = f"{given[key]}, {text}" if key in given else text
-    if content_type is None and not given:
+        elif lowered == _PARENT:
+            trace = context_of(headers)
+    if content_type is None and not given and not trace:
         return None
     try:
-        return _meta(content_type, given)
+        return _meta(content_type, given, trace)
     except ValueError as error:
         raise HttpError(400, "bad-header", str(error)) from error
 
 
-def read_messages(body: bytes, content_type: bytes | None) -> list[Incoming]:
-    """The messages in the body of a PUT to a queue; `HttpError` 400 that says which of them is wrong, and how."""
+def read_messages(body: bytes, content_type: bytes | None, trace: Mapping[str, str] = _NO_TRACE) -> list[Incoming]:
+    """The messages in the body of a PUT to a queue; `HttpError` 400 that says which of them is wrong, and how.
+
+    `trace` is the one that the sender is in, by `context_of`: it is kept with those that have none of their own.
+    """
     kind = (content_type or b"").partition(b";")[0].strip().lower().decode("latin-1")
     given = list(_lines(body) if kind in NDJSON else _listed(body))
     if not 0 < len(given) <= MAX_MANY:
         raise _bad(f"there are {len(given)} messages; 1 to {MAX_MANY} are expected")
-    return [_incoming(value, where) for where, value in given]
+    return [_incoming(value, where, trace) for where, value in given]
 
 
 def _listed(body: bytes) -> Iterator[tuple[str, Any]]:
@@ -132,7 +144,7 @@ def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _incoming(value: Any, where: str) -> Incoming:
+def _incoming(value: Any, where: str, trace: Mapping[str, str]) -> Incoming:
     if not isinstance(value, dict):
         raise _bad(f"{where} is no object; one with a member 'body' is expected")
     unknown = [name for name in value if name not in _MEMBERS]
@@ -154,7 +166,7 @@ def _incoming(value: Any, where: str) -> Incoming:
         headers = value.get("headers")
         if headers is not None and not isinstance(headers, dict):
             raise ValueError("its headers are no object")
-        meta = _meta(default_type if content_type is None else content_type, headers or {})
+        meta = _meta(default_type if content_type is None else content_type, headers or {}, trace)
         return Incoming(id, body, _seconds(value, "ttl"), _seconds(value, "hide"), meta)
     except InvalidName as error:
         raise HttpError(400, "bad-name", f"{where}: {error}") from error
@@ -189,8 +201,8 @@ def _seconds(value: Mapping[str, Any], name: str) -> int | None:
     raise ValueError(f"its {name} is {_shown(seconds)}; whole seconds from 0 to {MAX_SECONDS} are expected")
 
 
-def _meta(content_type: str | None, headers: Mapping[str, Any]) -> Meta | None:
-    if content_type is None and not headers:
+def _meta(content_type: str | None, headers: Mapping[str, Any], trace: Mapping[str, str]) -> Meta | None:
+    if content_type is None and not headers and not trace:
         return None
     if content_type is not None:
         if _UNFIT.search(content_type) or len(content_type.encode()) > MAX_CONTENT_TYPE:
@@ -206,7 +218,15 @@ def _meta(content_type: str | None, headers: Mapping[str, Any]) -> Meta | None:
         size += len(name) + len(value.encode())
     if size > MAX_HEADERS:
         raise ValueError(f"the headers have {size:,} bytes; up to {MAX_HEADERS:,} are allowed")
-    return Meta(content_type, dict(headers) or None)
+    kept = dict(headers)
+    if trace and not any(name.lower() == PARENT for name in headers):
+        # Never an error: what there is no room for is left out, the state before the parent that it belongs to.
+        for name, value in trace.items():
+            size += len(name) + len(value)
+            if size > MAX_HEADERS:
+                break
+            kept.setdefault(name, value)
+    return Meta(content_type, kept or None)
 
 
 def read_policy(body: bytes) -> dict[str, int | str | None] | None:

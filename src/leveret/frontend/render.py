@@ -45,7 +45,7 @@ def messages(found: list[Message], detail: Detail, now: float) -> Response:
         texts = [body_text(message.body) for message in found]
     else:
         texts = [quoted(message.id) for message in found]
-    return Response(200, f"[{','.join(texts)}]".encode(), JSON)
+    return Response(200, f"[{','.join(texts)}]".encode(), JSON, carried=found)
 
 
 def message(found: Message, detail: Detail, now: float) -> Response:
@@ -53,10 +53,10 @@ def message(found: Message, detail: Detail, now: float) -> Response:
     if detail is _NONE:
         return NO_CONTENT
     if detail is _BODY:
-        return Response(200, found.body, BYTES)
+        return Response(200, found.body, BYTES, carried=(found,))
     if detail is _ID:
-        return Response(200, found.id.encode(), BYTES)
-    return Response(200, _object(found, now, detail is _ALL).encode(), JSON)
+        return Response(200, found.id.encode(), BYTES, carried=(found,))
+    return Response(200, _object(found, now, detail is _ALL).encode(), JSON, carried=(found,))
 
 
 def names(found: list[str], detail: Detail) -> Response:

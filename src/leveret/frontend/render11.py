@@ -11,6 +11,7 @@ from leveret.frontend.parameters import Detail
 from leveret.frontend.render import BYTES, JSON, NO_CONTENT, body_text
 from leveret.model import HELD, ROUNDING, Message, Meta, Policy, QueueState, marker_of, timestamp
 from scalestack.http.message import Headers, Response
+from scalestack.trace import context_in
 
 _NONE, _ID, _ATTRIBUTES, _BODY, _ALL = Detail
 _NO_META: Final = Meta()
@@ -58,7 +59,7 @@ def messages(
     if detail is _NONE:
         return NO_CONTENT if not headers else Response(204, headers=headers)
     texts = [text(message, detail, now, hid) for message in found]
-    return Response(200, f"[{','.join(texts)}]".encode(), JSON, headers)
+    return Response(200, f"[{','.join(texts)}]".encode(), JSON, headers, carried=found)
 
 
 def message(found: Message, detail: Detail, now: float, hid: bool) -> Response:
@@ -68,14 +69,19 @@ def message(found: Message, detail: Detail, now: float, hid: bool) -> Response:
     if detail is _BODY:
         meta = found.meta or _NO_META
         kind = BYTES if meta.content_type is None else meta.content_type.encode()
-        return Response(200, found.body, kind, tuple(_headers(meta)))
+        return Response(200, found.body, kind, tuple(_headers(meta)), carried=(found,))
     if detail is _ID:
-        return Response(200, found.id.encode(), BYTES)
-    return Response(200, text(found, detail, now, hid).encode(), JSON)
+        return Response(200, found.id.encode(), BYTES, carried=(found,))
+    return Response(200, text(found, detail, now, hid).encode(), JSON, carried=(found,))
 
 
 def _headers(meta: Meta) -> Headers:
-    return [(HEADER + name.encode(), value.encode()) for name, value in (meta.headers or {}).items()]
+    headers = meta.headers
+    if not headers:
+        return []
+    given = [(HEADER + name.encode(), value.encode()) for name, value in headers.items()]
+    # The trace also as every tool knows it, and as it came.
+    return given + [(name.encode(), value.encode()) for name, value in context_in(headers).items()]
 
 
 def outcomes(ids: Sequence[str], found: Sequence[Message | None], detail: Detail, now: float, hid: bool) -> Response:
@@ -89,7 +95,7 @@ def outcomes(ids: Sequence[str], found: Sequence[Message | None], detail: Detail
         if hid and detail is _BODY:
             more += f',"receipt":"{message.receipt}"'
         texts.append(f'{{"id":{quoted(id)},"status":"done"{"," if more else ""}{more}}}')
-    return Response(200, f"[{','.join(texts)}]".encode(), JSON)
+    return Response(200, f"[{','.join(texts)}]".encode(), JSON, carried=found)
 
 
 def ids(given: Sequence[str], status: int) -> Response:

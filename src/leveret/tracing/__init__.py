@@ -1,0 +1,1 @@
+"""Spans over OpenTelemetry. Only `module` can be imported without `leveret[otel]`."""
