@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar, cast
 
 from leveret.model import (
     MAX_SECONDS,
@@ -19,9 +19,10 @@ from leveret.model import (
     Policy,
     Put,
     QueueState,
+    Quota,
     Want,
 )
-from leveret.store.base import Store
+from leveret.store.base import AccountFull, Store
 from leveret.waiters import Interest, Look, Waiters
 from scalestack.clock import Clock
 from scalestack.config import Between
@@ -52,6 +53,24 @@ class InvalidPolicy(ValueError):
     """A policy that can't be; its text says why."""
 
 
+class TooManyPolls(Exception):
+    """A poll that may not wait, since too many of its account do; its text says how many may."""
+
+
+class Allowances(Protocol):
+    """What accounts may do. Asked from any thread; what ends a poll is called on the loop that the poll waits on."""
+
+    def quota(self, account: str, /) -> Quota | None:
+        """What the account may hold; None where there is no limit."""
+
+    def enter_poll(self, account: str, /) -> Callable[[], object]:
+        """Count a poll that is to wait; answers what is to be called when it waits no more. `TooManyPolls`."""
+
+    def refuse(self, account: str, error: AccountFull | TooManyPolls, /) -> Answer[Any]:
+        """Fails with the error, or one that says more: at once, or a little later, for the sake of whoever repeats it
+        at once."""
+
+
 class QueueService:
     """Accounts, queues and messages, over one store. Every call may be made from any thread.
 
@@ -71,6 +90,11 @@ class QueueService:
         self._housekeeper = housekeeper  # the loop on which the store's sweeps are timed
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._sweep_at = 0.0
+        self._allowances: Allowances | None = None
+
+    def allow(self, allowances: Allowances | None) -> None:
+        """Let accounts do what these allow, from the next call on; None for everything."""
+        self._allowances = allowances
 
     def start(self) -> None:
         self._store.open(self, self.clock())
@@ -147,13 +171,25 @@ class QueueService:
         )
 
     def put(self, account: str, queue: str, draft: Draft) -> Answer[Put]:
-        """Store a message; `QueueFull` where the queue's policy forbids it."""
-        done = self._store.put(account, queue, (draft,), self.clock())
+        """Store a message; `QueueFull` where the queue's policy forbids it, `AccountFull` where the account's quota
+        does."""
+        if self._allowances is None:
+            done = self._store.put(account, queue, (draft,), self.clock())
+        else:
+            done = self.put_many(account, queue, (draft,))
         return done.then(_only) if isinstance(done, Pending) else done[0]
 
     def put_many(self, account: str, queue: str, drafts: Sequence[Draft]) -> Answer[list[Put]]:
-        """Store all of them, in order, or none."""
-        return self._store.put(account, queue, drafts, self.clock())
+        """Store all of them, in order, or none; errors are those of `put`."""
+        allowances = self._allowances
+        quota = None if allowances is None else allowances.quota(account)
+        if allowances is None or quota is None:
+            return self._store.put(account, queue, drafts, self.clock())
+        try:
+            done = self._store.put(account, queue, drafts, self.clock(), quota)
+        except AccountFull as error:
+            return allowances.refuse(account, error)
+        return _with_refusal(done, partial(allowances.refuse, account)) if isinstance(done, Pending) else done
 
     # One message, by its id; several where there are many ids.
 
@@ -207,11 +243,18 @@ class QueueService:
     # The messages of a queue that match; an empty list where none do, after `wait`.
 
     def select(
-        self, account: str, queue: str, filters: Filters, wait: int = 0, want: Want = Want.ALL
+        self,
+        account: str,
+        queue: str,
+        filters: Filters,
+        wait: int = 0,
+        want: Want = Want.ALL,
+        of_stream: bool = False,
     ) -> Answer[list[Message]]:
+        """What waits on behalf of a stream is none of the account's polls."""
         if wait:
             look = partial(self._store.select, account, queue, filters, want=want)
-            return self._poll(account, queue, filters, wait, look, consumes=False)
+            return self._poll(account, queue, filters, wait, look, consumes=False, counts=not of_stream)
         return self._store.select(account, queue, filters, self.clock(), want)
 
     def update_matching(
@@ -241,6 +284,7 @@ class QueueService:
         wait: int,
         look: Callable[[float], Answer[list[Message]]],  # called with the time at which it looks
         consumes: bool,
+        counts: bool = True,  # is one of the account's polls while it waits
     ) -> Answer[list[Message]]:
         def judged(found: list[Message]) -> Answer[Look[list[Message]]]:
             if found:
@@ -261,7 +305,14 @@ class QueueService:
             # Who hung up while the store looked is not to look again, and take something.
             if found or (isinstance(first, Pending) and first.unwanted):
                 return found
-            return self._waiters.park((account, queue), wait, interest)
+            ended = None
+            allowances = self._allowances
+            if allowances is not None and counts:
+                try:
+                    ended = allowances.enter_poll(account)
+                except TooManyPolls as error:
+                    return allowances.refuse(account, error)
+            return self._waiters.park((account, queue), wait, interest, ended)
 
         return then(first, park)
 
@@ -315,6 +366,23 @@ class QueueService:
             self._housekeeper.post(self._sweep)  # after what else waits for this loop
         else:
             self._plan_sweep(due)
+
+
+def _with_refusal(done: Pending[T], refuse: Callable[[AccountFull], Answer[Any]]) -> Pending[T]:
+    """The same answer, which goes on with a refusal where the account is full."""
+    outcome: Pending[T | AccountFull] = Pending(done.cancel)
+
+    def came(value: T | None, error: BaseException | None) -> None:
+        if error is None or isinstance(error, AccountFull):
+            outcome.resolve(cast("T", value) if error is None else error)
+        else:
+            outcome.fail(error)
+
+    def step(value: T | AccountFull) -> Answer[Any]:
+        return refuse(value) if isinstance(value, AccountFull) else value
+
+    done.listen(came)
+    return outcome.then(step)
 
 
 def _only(answers: list[T]) -> T:

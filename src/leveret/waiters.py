@@ -57,13 +57,17 @@ class _Waiter(Generic[T]):
     """One parked poll. Only its own thread calls its methods and changes what isn't guarded by the parked lock."""
 
     __slots__ = (
-        "expired", "interest", "looking", "parked", "pending", "seen", "slept", "state", "thread", "timer", "wake"
+        "ended", "expired", "interest", "looking", "parked", "pending", "seen", "slept", "state", "thread", "timer",
+        "wake"
     )  # fmt: skip
 
-    def __init__(self, parked: _Parked, thread: LoopThread, interest: Interest[T]) -> None:
+    def __init__(
+        self, parked: _Parked, thread: LoopThread, interest: Interest[T], ended: Callable[[], object] | None
+    ) -> None:
         self.parked = parked
         self.thread = thread
         self.interest = interest
+        self.ended = ended
         self.pending: Pending[T]
         self.state = _State.WOKEN
         self.seen = -1  # the queue's count of wake-ups when it last began to look
@@ -126,8 +130,13 @@ class Waiters:
         with self._parked_lock:
             return sum(parked.members for parked in self.queues.values())
 
-    def park(self, key: Key, seconds: float, interest: Interest[T]) -> Pending[T]:
-        """Wait until `interest` finds something in the queue, at most so many seconds. Called on a loop thread."""
+    def park(
+        self, key: Key, seconds: float, interest: Interest[T], ended: Callable[[], object] | None = None
+    ) -> Pending[T]:
+        """Wait until `interest` finds something in the queue, at most so many seconds. Called on a loop thread.
+
+        `ended` is called there, once, when it waits no more, in whichever way that ends.
+        """
         thread = LoopThread.current()
         if thread is None:
             raise RuntimeError("a poll can only be parked on a loop thread")
@@ -137,8 +146,9 @@ class Waiters:
                 parked = self.queues[key] = _Parked(key, thread)
             parked.members += 1
             draining = self._draining
-        waiter = _Waiter(parked, thread, interest)
+        waiter = _Waiter(parked, thread, interest, ended)
         waiter.pending = Pending(lambda: self._leave(waiter))
+        waiter.pending.parked = True
         waiter.expired = draining
         if not draining:
             waiter.timer = thread.later(seconds, self._expire, waiter)
@@ -328,6 +338,8 @@ class Waiters:
                 del self.queues[parked.key]
         if last and parked.due is not None:
             parked.thread.post(self._set_timer, parked)
+        if waiter.ended is not None:
+            waiter.ended()
         return before
 
     # The timer of a queue, for hidden messages whose time comes.

@@ -1,9 +1,13 @@
-"""The queue service: defaults, and the space that expired messages give back. Polls: test_waiters, test_long_polls."""
+"""The queue service: defaults, what accounts are allowed, and the space that expired messages give back.
+
+Polls: test_waiters, test_long_polls.
+"""
 
 import pytest
 
-from leveret.model import Change, Filters, Page, Put
-from leveret.service import QueueConfig, QueueService
+from leveret.model import Change, Filters, Page, Put, Quota
+from leveret.service import QueueConfig, QueueService, TooManyPolls
+from leveret.store.base import AccountFull
 from leveret.store.memory import MemoryStore
 from scalestack.event.loops import Loops
 from scalestack.event.makers import loop_maker
@@ -124,3 +128,124 @@ def test_a_sweep_that_fails_is_tried_again(make_service, loops, now):
     loops.threads[0].call(store.asked[0].fail, OSError("the disk is on fire")).result()
     eventually(lambda: len(store.asked) == 2)
     loops.threads[0].call(store.asked[1].resolve, None).result()
+
+
+class Allowed:
+    """Allowances of one message and one poll for each account, which refuse at once."""
+
+    def __init__(self):
+        self.polls = 0
+        self.refused = []
+
+    def quota(self, account):
+        return None if account == "free" else Quota(messages=1)
+
+    def enter_poll(self, account):
+        if self.polls:
+            raise TooManyPolls("one is enough")
+        self.polls += 1
+        return self.leave_poll
+
+    def leave_poll(self):
+        self.polls -= 1
+
+    def refuse(self, account, error):
+        self.refused.append(account)
+        raise error
+
+
+class Late(MemoryStore):
+    """Answers a put when it is told to."""
+
+    def put(self, account, queue, drafts, now, quota=None):
+        self.waiting = Pending()
+        return self.waiting
+
+
+@pytest.fixture
+def allowed():
+    return Allowed()
+
+
+@pytest.fixture
+def limited(make_service, allowed):
+    service = make_service()
+    service.allow(allowed)
+    return service
+
+
+def test_an_account_holds_what_its_quota_allows(limited, allowed):
+    put(limited, "one", b"")
+    with pytest.raises(AccountFull):
+        put(limited, "two", b"")
+    assert limited.put("free", "q", limited.draft("x", b"")) is Put.CREATED
+    assert allowed.refused == ["a"]
+
+
+def test_without_allowances_it_holds_everything(limited):
+    limited.allow(None)
+    assert [put(limited, name, b"") for name in "xyz"] == [Put.CREATED] * 3
+
+
+@pytest.mark.parametrize("error", [AccountFull("full"), RuntimeError("broken")])
+def test_a_store_that_answers_later_is_refused_later(make_service, allowed, error):
+    store = Late()
+    service = make_service(store)
+    service.allow(allowed)
+    answers = []
+    put(service, "one", b"").listen(lambda value, error: answers.append(error or value))
+    store.waiting.fail(error)
+    put(service, "two", b"").listen(lambda value, error: answers.append(error or value))
+    store.waiting.resolve([Put.CREATED])
+    assert answers == [error, Put.CREATED]
+    assert allowed.refused == (["a"] if isinstance(error, AccountFull) else [])
+
+
+def poll(service, loops, **more):
+    """A parked poll, and where its answer comes to be."""
+    answers = []
+
+    def park():
+        try:
+            pending = service.select("a", "q", Filters(), wait=3600, **more)
+        except TooManyPolls as error:
+            answers.append(error)
+            return None
+        pending.listen(lambda value, error: answers.append(value if error is None else error))
+        return pending
+
+    return loops.threads[0].call(park).result(), answers
+
+
+def test_a_poll_too_many_is_refused(limited, loops):
+    poll(limited, loops)
+    _, (refused,) = poll(limited, loops)
+    assert isinstance(refused, TooManyPolls)
+    limited.drain()
+
+
+def test_a_poll_too_many_still_has_what_is_there(limited, loops, allowed):
+    allowed.polls = 1
+    put(limited, "one", b"")
+    (message,) = loops.threads[0].call(limited.select, "a", "q", Filters(), 3600).result()
+    assert message.id == "one"
+
+
+def test_what_waits_for_a_stream_is_no_poll(limited, loops, allowed):
+    poll(limited, loops, of_stream=True)
+    assert (limited.parked, allowed.polls) == (1, 0)
+    limited.drain()
+
+
+@pytest.mark.parametrize("end", ["answered", "cancelled", "drained"])
+def test_a_poll_that_ends_is_counted_no_more(limited, loops, allowed, end):
+    pending, answers = poll(limited, loops)
+    assert allowed.polls == 1
+    if end == "answered":
+        put(limited, "one", b"")
+    elif end == "cancelled":
+        assert loops.threads[0].call(pending.cancel).result()
+    else:
+        limited.drain()
+    eventually(lambda: not allowed.polls)
+    assert len(answers) == (end != "cancelled")

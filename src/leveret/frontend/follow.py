@@ -30,7 +30,7 @@ async def follow(
     filters = Filters(_PAGE, match_hidden=hidden, after=after, max_bytes=_PAGE_BYTES if want is Want.ALL else None)
     yield b": following\n\n"
     while not service.draining:
-        found = await arrival(service.select(account, queue, filters, _HEARTBEAT, want))
+        found = await arrival(service.select(account, queue, filters, _HEARTBEAT, want, of_stream=True))
         if found:
             now = service.clock()
             yield "".join([_event(message, detail, now) for message in found]).encode()
