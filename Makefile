@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# What the tests are installed with: all that can be had for the interpreter.
+EXTRAS ?= test,jwt,otel
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 # The free-threaded interpreter: give PYTHON_FREETHREADED, or have one on PATH, or have uv fetch one.
@@ -20,7 +22,7 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-freethreaded soak fuzz-api lint format types bench docs docs-serve clean
+.PHONY: help serve test test-freethreaded soak deploy-checks deploy-lock fuzz-api lint format types bench docs docs-serve clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,13 +34,20 @@ test: $(VENV)/.installed-test ## run all the tests
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-freethreaded: ## run all the tests on a free-threaded Python, with the GIL verified off
-	@$(MAKE) --no-print-directory VENV=.venv-freethreaded PYTHON="$(PYTHON_FREETHREADED)" .venv-freethreaded/.installed-test
+	@$(MAKE) --no-print-directory VENV=.venv-freethreaded PYTHON="$(PYTHON_FREETHREADED)" EXTRAS=test,otel .venv-freethreaded/.installed-test
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -c "import sys, uvloop, httptools; assert not sys._is_gil_enabled(), 'the GIL is on'; print('GIL off:', sys.version)"
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 soak: $(VENV)/.installed-test fuzz-api ## the long form of tests: hours of kill -9, loss of power, followers, and made-up requests
 	LEVERET_KILL_CYCLES=1000 LEVERET_POWER_CYCLES=300 $(BIN)/python -m pytest tests/faults --durations=0 $(ARGS)
 	LEVERET_FOLLOW_MESSAGES=100000 $(BIN)/python -m pytest -s tests/leveret/test_following.py
+
+deploy-checks: $(VENV)/.installed-deploy ## what is in deploy/, by the tools of each; and proxies, where they are installed
+	$(BIN)/python -m pytest tests/test_deploy.py tests/test_proxies.py $(ARGS)
+
+deploy-lock: $(VENV)/.installed-deploy ## the versions in the image, written anew
+	$(BIN)/uv pip compile pyproject.toml --extra jwt --upgrade --universal --python-version 3.14 --generate-hashes --quiet --custom-compile-command 'make deploy-lock' -o deploy/requirements.txt
+	echo hatchling | $(BIN)/uv pip compile - --upgrade --no-annotate --python-version 3.14 --generate-hashes --quiet --custom-compile-command 'make deploy-lock' -o deploy/build-requirements.txt
 
 fuzz-api: ## 20,000 requests made from the API's description, by schemathesis in an environment of its own
 	@$(MAKE) --no-print-directory VENV=.venv-api .venv-api/.installed-api
@@ -60,6 +69,8 @@ bench: $(VENV)/.installed-test ## measure against the ceiling, and what depth co
 	$(BIN)/python -m bench.depth
 	$(BIN)/python -m bench.depth_on_disk
 	$(BIN)/python -m bench.publish
+	$(BIN)/python -m bench.guarded
+	$(BIN)/python -m bench.tenants
 
 docs: $(VENV)/.installed-docs ## build the documentation into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -76,11 +87,15 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	@$(INSTALL) -e '.[test]'
+	@$(INSTALL) -e '.[$(EXTRAS)]'
 	@touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.installed-test
 	@$(INSTALL) -e '.[lint]'
+	@touch $@
+
+$(VENV)/.installed-deploy: $(VENV)/.installed-test
+	@$(INSTALL) -e '.[deploy]'
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed

@@ -7,6 +7,7 @@ needed to make it, and so the tests make it as well.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import json
 import re
@@ -222,6 +223,14 @@ def _settings() -> Iterator[str]:
 
 
 def _fields(section: str, config: type[Any]) -> Iterator[tuple[str, ...]]:
+    """A section's own fields, after those of what it is made from."""
+    for part in reversed(config.__mro__):
+        if dataclasses.is_dataclass(part):
+            yield from _own_fields(section, part)
+
+
+def _own_fields(section: str, config: type[Any]) -> Iterator[tuple[str, ...]]:
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
     source = textwrap.dedent(inspect.getsource(config))
     lines = source.splitlines()
     (body,) = ast.parse(source).body
@@ -232,10 +241,12 @@ def _fields(section: str, config: type[Any]) -> Iterator[tuple[str, ...]]:
         assert field.end_lineno is not None
         name = ast.unparse(field.target)
         comment = lines[field.end_lineno - 1].partition("  # ")[2]
-        default = getattr(config, name)
-        # The one default that depends on whose it is.
-        told = "sqlite:///…/leveret/queue.db" if name == "store" else json.dumps(getattr(default, "value", default))
-        yield f"`{section}.{name}`", f"`{told}`", _escaped(comment) + _bounds(config, name)
+        default = defaults[name]
+        unset = default is None or default is dataclasses.MISSING
+        # What depends on whose it is: where data are kept.
+        here = {"data": '"…/leveret"', "store": '"sqlite:///…/leveret/queue.db"'} if section == "server" else {}
+        told = here.get(name) or ("" if unset else json.dumps(getattr(default, "value", default)))
+        yield f"`{section}.{name}`", f"`{told}`" if told else "none", _escaped(comment) + _bounds(config, name)
 
 
 def _bounds(config: type[Any], name: str) -> str:
