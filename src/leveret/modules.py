@@ -13,6 +13,7 @@ from leveret.service import QueueConfig, QueueService
 from leveret.store.base import Store
 from leveret.store.memory import MemoryStore
 from leveret.store.sqlite import Durability, SqliteStore
+from scalestack.audit.trail import Audit
 from scalestack.auth.authority import Authority
 from scalestack.clock import steady_clock
 from scalestack.config import Between
@@ -113,12 +114,12 @@ class RestModule(Module[NoConfig]):
     """Mounts the REST API on the HTTP server."""
 
     name = "rest"
-    depends = (QueueService, HttpServer, Authority)
+    depends = (QueueService, HttpServer, Authority, Audit)
 
     def __init__(self, config: NoConfig, needs: Needs) -> None:
         super().__init__(config, needs)
         self._http = needs[HttpServer]
-        self._routes = Rest(needs[QueueService]).routes()
+        self._routes = Rest(needs[QueueService], needs[Audit]).routes()
 
     def start(self) -> None:
         self._http.mount(self._routes, translate)

@@ -9,17 +9,29 @@ from typing import Annotated, Any, Final
 
 from platformdirs import user_data_path
 
+from leveret.actions import POLICY
+from leveret.health import QueueHealthModule
+from leveret.keys import LeveretKeys
+from leveret.limits import LimitsConfig, LimitsModule
+from leveret.metrics import QueueMetricsModule
 from leveret.modules import MemoryModule, QueueModule, RestModule, SqliteConfig, SqliteModule
 from leveret.store.sqlite import Durability, InvalidUrl, path_of
+from leveret.tracing.module import OtelModule
+from scalestack.admin import AdminModule
+from scalestack.audit.module import AuditModule
+from scalestack.auth.jwt.module import JwtModule
 from scalestack.auth.module import AuthModule, NoneModule
 from scalestack.config import Between, ConfigError, Override, Settings, neighbours
 from scalestack.data import DataDirectory
 from scalestack.event.module import EventModule
+from scalestack.health import HealthModule
 from scalestack.http.module import HttpConfig, HttpModule
+from scalestack.http.router import ADMIN
 from scalestack.http.server import HttpServer
 from scalestack.kernel import Kernel, ModuleStatus, discover
 from scalestack.log import Logger
 from scalestack.log.module import LogModule
+from scalestack.metrics.module import MetricsModule
 from scalestack.module import Module
 from scalestack.net.address import Address, is_loopback
 from scalestack.net.module import NetModule
@@ -33,12 +45,22 @@ _OWN: Final[tuple[type[Module[Any]], ...]] = (
     EventModule,
     NetModule,
     HttpModule,
+    AuditModule.of((ADMIN, POLICY)),
     AuthModule,
     NoneModule,
+    LeveretKeys,
+    JwtModule.of("leveret"),
     MemoryModule,
     SqliteModule,
     QueueModule,
     RestModule,
+    AdminModule,
+    LimitsModule,
+    HealthModule,
+    QueueHealthModule,
+    MetricsModule,
+    QueueMetricsModule,
+    OtelModule,
 )
 _DATA: Final = user_data_path("leveret", appauthor=False)
 _DURABILITIES: Final = {
@@ -55,7 +77,7 @@ class ServerConfig:
     auth: str = "none"  # who is asked who sends a request: none, or several of keys and jwt, such as "keys,jwt"
     insecure: bool = False  # listen beyond loopback although nobody is asked who they are
     grace: Annotated[float, Between(0, 3600)] = 10.0  # seconds that requests under way have to end at a stop
-    modules: tuple[str, ...] = ()  # what is loaded beside the store, auth and the front end
+    modules: tuple[str, ...] = ("queue.health", "queue.metrics", "admin")  # loaded beside store, auth, front end
 
     def __post_init__(self) -> None:
         if not self.store:
@@ -78,9 +100,12 @@ class Server:
         self._store = store
         self._authenticators = _parse_auth(self.config.auth, self.modules)
         # The queue before all that needs the network, which so drains first: polls are then answered with "close".
-        self._wanted = ("log", store, "queue", *self._authenticators, "rest", *self.config.modules)
+        limits: LimitsConfig = self.settings.section(LimitsModule.name)
+        limiting = (LimitsModule.name,) if limits.any else ()
+        self._wanted = ("log", store, "queue", "audit", *self._authenticators, *limiting, "rest", *self.config.modules)
         if path is not None:
             self.modules[store] = SqliteModule.at(path)
+        self.modules[AdminModule.name] = AdminModule.forbidding(self._why_not)
         given = {DataDirectory: DataDirectory(self.config.data)}
         self.kernel = Kernel(self.modules, lambda name, _: self.settings.section(name), given=given)
 
@@ -108,6 +133,16 @@ class Server:
         except BaseException:
             self.kernel.shutdown(0)
             raise
+
+    def _why_not(self, name: str) -> str | None:
+        """What keeps a module from being loaded while the server runs."""
+        http: HttpConfig = self.settings.section("http")
+        if name != NoneModule.name or is_loopback(http.host) or self.config.insecure:
+            return None
+        return (
+            f"'{name}' would open this server to all, and others can reach it: http.host is '{http.host}'; "
+            "start it with --insecure if that is what you want"
+        )
 
     def reload(self) -> None:
         """Read certificates again."""

@@ -105,6 +105,7 @@ class Kernel:
         self._loaded: Mapping[str, _Loaded] = {}  # in load order
         self._change_lock = threading.RLock()  # reentrant so that a module that calls back gets an error, no deadlock
         self._changing = False
+        self._ended = False  # by a shutdown
 
     def load(self, name: str) -> None:
         """Load a module, and first what it depends on; nothing is loaded twice.
@@ -114,6 +115,8 @@ class Kernel:
         this call has started is stopped again, and what was loaded before stays.
         """
         with self._change():
+            if self._ended:
+                raise KernelError("the server has ended, and loads nothing any more")
             begun: list[str] = []
             for step in self._steps([name]):
                 try:
@@ -166,6 +169,7 @@ class Kernel:
         No module keeps another from stopping: what went wrong is raised at the end, as one `KernelError`.
         """
         with self._change():
+            self._ended = True
             _raise_together("the shutdown was not clean", self._end_locked(list(self._loaded)[::-1], grace))
 
     def _end_locked(self, names: Sequence[str], grace: float) -> list[Exception]:

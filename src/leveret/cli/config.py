@@ -28,7 +28,9 @@ def config(**options: Any) -> None:
         if module != section:
             click.echo(f"{chr(10) if section else ''}[{module}]")
             section = module
-        click.echo(f"{f'{key} = {_toml(setting.value)}':<40}  # {setting.origin}")
+        # TOML has no word for "not set".
+        line = f"# {key} is not set" if setting.value is None else f"{key} = {_toml(setting.value)}"
+        click.echo(f"{line:<40}  # {setting.origin}")
 
 
 def _toml(value: object) -> str:

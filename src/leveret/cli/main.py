@@ -42,6 +42,10 @@ _SECTIONS: Final = {
         "export": ("leveret.cli.export:export", "Copy the messages of a queue to a file."),
         "import": ("leveret.cli.import_:import_", "Put the messages of a file into a queue."),
     },
+    "Access": {
+        "keys": ("leveret.cli.keys:keys", "Make, list, revoke and rotate the keys of a server."),
+        "sign": ("leveret.cli.sign:sign", "Print a URL that needs no key, for a while."),
+    },
     "More": {
         "bench": ("leveret.cli.bench:bench", "Measure what a server can do."),
         "completion": ("leveret.cli.completion:completion", "Print the script by which a shell completes commands."),

@@ -11,6 +11,7 @@ from typing import Any, Final
 from leveret import __version__
 from leveret.frontend.parameters import Accepted
 from leveret.frontend.schemas import NAME, PARAMETERS, RECEIPTS, SCHEMAS, TEXT, Schema, array, reference
+from leveret.frontend.security import REFUSALS, SCHEMES, restrict
 from scalestack.http.router import Route
 
 _JSON: Final = "application/json"
@@ -61,7 +62,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        "components": {"schemas": SCHEMAS, "responses": REFUSALS, "securitySchemes": SCHEMES},
     }
 
 
@@ -83,6 +84,9 @@ def _operation(route: Route, about: Operation) -> dict[str, Any]:
     if about.shape is Shape.PUT_11:
         text = "`*`: only where there is no message with this id."
         parameters.append(_header("If-None-Match", text, {"type": "string", "enum": ["*"]}))
+    if about.shape in {Shape.PUT_11, Shape.IDS}:
+        text = "The trace that the sender is in (W3C Trace Context), which is kept with the message."
+        parameters.append(_header("traceparent", text, TEXT))
     if about.shape is Shape.MESSAGES_11 and route.method == "GET":
         text = "The id of the last event that was seen: what came after it is streamed."
         parameters.append(_header("Last-Event-ID", text, PARAMETERS["after"][1]))
@@ -91,6 +95,7 @@ def _operation(route: Route, about: Operation) -> dict[str, Any]:
     body = _BODIES.get(about.shape)
     if body is not None:
         described["requestBody"] = body
+    restrict(route, described)
     return described
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from leveret.actions import READ, RECEIVE, SEND
-from leveret.frontend import parameters, render
+from leveret.frontend import parameters, recording, render
 from leveret.frontend.openapi import Operation, Shape
-from leveret.frontend.parameters import Accepted, Detail, parse
-from leveret.model import Change, InvalidName, Message, Put, check_name
+from leveret.frontend.parameters import Accepted, Detail, Parameters, parse
+from leveret.model import Change, Filters, InvalidName, Message, Put, check_name
 from leveret.service import QueueService
+from scalestack.audit.trail import Audit
 from scalestack.event.pending import Answer, Pending, then
 from scalestack.http.message import Handler, Request, Response
 from scalestack.http.problem import HttpError
@@ -37,8 +38,9 @@ def route(
 class V10:
     """The handlers of v1.0, which v1.1 has too where it says nothing else."""
 
-    def __init__(self, service: QueueService) -> None:
+    def __init__(self, service: QueueService, audit: Audit | None = None) -> None:
         self._service = service
+        self._audit = audit
 
     def routes(self, accounts: str) -> list[Route]:
         """Those at the paths below `accounts`."""
@@ -69,7 +71,10 @@ class V10:
 
     def delete_accounts(self, request: Request) -> Answer[Response]:
         given = parse(request.query_string, parameters.DELETE_NAMES)
-        return then(self._service.delete_accounts(given.page), names_with(given.detail, "account"))
+        delete = partial(self._service.delete_accounts, given.page)
+        told = recording.of_page(given.page)
+        deleted = self._recorded(request, "accounts.delete", delete, recording.of_names, told)
+        return then(deleted, names_with(given.detail, "account"))
 
     def list_queues(self, request: Request, account: str) -> Answer[Response]:
         given = parse(request.query_string, parameters.LIST_NAMES)
@@ -79,7 +84,10 @@ class V10:
     def delete_queues(self, request: Request, account: str) -> Answer[Response]:
         given = parse(request.query_string, parameters.DELETE_NAMES)
         check(account)
-        return then(self._service.delete_queues(account, given.page), names_with(given.detail, "queue"))
+        delete = partial(self._service.delete_queues, account, given.page)
+        told = {"account": account, **recording.of_page(given.page)}
+        deleted = self._recorded(request, "queues.delete", delete, recording.of_names, told)
+        return then(deleted, names_with(given.detail, "queue"))
 
     # The messages of a queue.
 
@@ -99,8 +107,18 @@ class V10:
     def delete_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
         given = parse(request.query_string, parameters.DELETE_MESSAGES)
         check(account, queue)
-        deleted = self._service.delete_matching(account, queue, given.filters, given.wait, given.want)
+        deleted = self._delete_matching(request, account, queue, given, given.filters)
         return answer_with(deleted, self._messages, given.detail)
+
+    def _delete_matching(
+        self, request: Request, account: str, queue: str, given: Parameters, filters: Filters
+    ) -> Answer[list[Message]]:
+        """Pop what was asked for; to empty the queue is for the audit log."""
+        if given.filters.limit is not None:
+            return self._service.delete_matching(account, queue, filters, given.wait, given.want)
+        delete = partial(self._service.delete_matching, account, queue, filters, given.wait, given.want)
+        told = {"account": account, "queue": queue, **recording.of_filters(filters)}
+        return self._recorded(request, "messages.delete", delete, partial(recording.of_messages, given.want), told)
 
     # One message.
 
@@ -129,7 +147,19 @@ class V10:
         check_message(account, queue, message)
         return answer_with(self._service.delete(account, queue, message, given.want), self._message, given.detail)
 
-    # From the service's answers to responses.
+    # For the audit log, and from the service's answers to responses.
+
+    def _recorded(
+        self,
+        request: Request,
+        action: str,
+        act: Callable[[], Answer[T]],
+        told: Callable[[T], Mapping[str, Any] | None],
+        details: Mapping[str, Any],
+    ) -> Answer[T]:
+        """What `act` answers, written down where there is an audit log."""
+        audit = self._audit
+        return act() if audit is None else audit.recorded(request, action, act, told, **details)
 
     def _messages(self, detail: Detail, found: list[Message]) -> Response:
         if not found:

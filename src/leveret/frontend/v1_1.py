@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from leveret.actions import POLICY, READ, RECEIVE, SEND
-from leveret.frontend import parameters, render, render11
+from leveret.frontend import parameters, recording, render, render11
 from leveret.frontend.follow import CONTENT_TYPE, HEADERS, follow
 from leveret.frontend.openapi import Shape
 from leveret.frontend.parameters import MAX_BODIES, Detail, Parameters, parse
@@ -44,6 +44,7 @@ from scalestack.event.pending import Answer, then
 from scalestack.http.message import Request, Response, parse_query
 from scalestack.http.problem import HttpError
 from scalestack.http.router import ADMIN, Route
+from scalestack.trace import context_of
 
 _NONE: Final = Detail.NONE
 _EXISTS: Final = Put.EXISTS
@@ -103,7 +104,10 @@ class V11(V10):
         # Dead letters are put into the other queue, by the right of whoever sets the policy.
         if target is not None and request.grant is not None and not request.grant.allows(POLICY, account, str(target)):
             raise forbidden()
-        return then(self._service.change_policy(account, queue, change), render11.policy)
+        act = partial(self._service.change_policy, account, queue, change)
+        action = "policy.remove" if change is None else "policy.change"
+        told = {"account": account, "queue": queue, "change": change}
+        return then(self._recorded(request, action, act, recording.of_policy, told), render11.policy)
 
     # The messages of a queue.
 
@@ -136,7 +140,7 @@ class V11(V10):
     def put_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
         parse(request.query_string, parameters.NO_PARAMETERS)
         check(account, queue)
-        incoming = read_messages(request.body, request.header(b"content-type"))
+        incoming = read_messages(request.body, request.header(b"content-type"), context_of(request.headers))
         fresh = iter(make_ids(sum([each.id is None for each in incoming])))
         draft = self._service.draft
         drafts: list[Draft] = []
@@ -173,7 +177,7 @@ class V11(V10):
         if given.ids:
             deleted = service.delete_many(account, queue, given.ids, given.want, given.receipts or None)
             return then(deleted, partial(self._outcomes, given, False))
-        found = service.delete_matching(account, queue, self._bounded(given), given.wait, given.want)
+        found = self._delete_matching(request, account, queue, given, self._bounded(given))
         return answer_with(found, self._messages, given.detail)
 
     # One message.

@@ -67,6 +67,7 @@ class Guard:
             return passing(request, parameters, known)
 
         def passing(request: Request, parameters: tuple[str, ...], granted: Authorized) -> Answered:
+            request.grant = granted  # also where it is refused: the audit log says who was
             given = len(parameters)
             if not granted.allows(
                 action,
@@ -74,7 +75,6 @@ class Guard:
                 parameters[resource] if resource < given else None,
             ):
                 raise forbidden()
-            request.grant = granted
             return handler(request, *parameters)
 
         return guarded

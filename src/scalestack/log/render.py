@@ -1,8 +1,9 @@
 """A log record as one line that can neither be forged by what is in it nor give away a secret. Writes nothing.
 
 `plain` is called where the record is made, since what is logged may change right after; the rest, in the thread that
-writes. Values under the name of a secret are replaced, bytes are never shown, and whatever is not printable (control
-characters, line breaks, ESC, characters that turn the direction of text) is escaped.
+writes. Values under the name of a secret are replaced, and so are tokens, wherever they stand. Bytes are never shown,
+and whatever is not printable (control characters, line breaks, ESC, characters that turn the direction of text) is
+escaped.
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ _SECRET: Final = frozenset(
 )
 _WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _USER_INFO: Final = re.compile(r"//[^/?#]*@")
+# An API key, as `scalestack.auth.keys.token` makes it: its id is shown. And a JSON Web Token (RFC 7519), which begins
+# with an object in base64url.
+_TOKENS: Final = re.compile(
+    r"(?<![0-9A-Za-z_])([0-9A-Za-z]{1,32}_[0-9A-Za-z]{10}_)[0-9A-Za-z]{33}(?![0-9A-Za-z])"
+    r"|(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*",
+    re.ASCII,
+)
 _DEPTH: Final = 4  # containers in containers; what is deeper is left out
 _LENGTH: Final = 8192  # characters of one value; the rest is left out
 _ITEMS: Final = 100  # of one container; the rest is left out
@@ -82,7 +90,15 @@ def _text(value: object) -> str:
 
 
 def _cut(text: str) -> str:
+    text = hide_tokens(text)
     return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}… (+{len(text) - _LENGTH} characters)"
+
+
+def hide_tokens(text: str) -> str:
+    """A text without the tokens in it, which got there by mistake: in a path, in an error's message."""
+    if "_" not in text and "eyJ" not in text:
+        return text
+    return _TOKENS.sub(lambda found: f"{found[1] or ''}{REDACTED}", text)
 
 
 def _is_secret(name: str, value: object = "") -> bool:
@@ -94,7 +110,9 @@ def _is_secret(name: str, value: object = "") -> bool:
 
 
 def redact_target(target: str) -> str:
-    """A request's target without the values of secret parameters, and without a user's name and password."""
+    """A request's target without the values of secret parameters, without tokens, and without a user's name and
+    password."""
+    target = hide_tokens(target)
     if "@" in target:
         target = _USER_INFO.sub(f"//{REDACTED}@", target)
     path, mark, query = target.partition("?")
@@ -176,6 +194,6 @@ def _traceback(event: Event) -> str:
     if exc_info is None:
         return ""
     try:
-        return "".join(traceback.format_exception(*exc_info)).rstrip("\n")
+        return hide_tokens("".join(traceback.format_exception(*exc_info)).rstrip("\n"))
     except Exception:
         return _text(exc_info[0])

@@ -81,6 +81,45 @@ class TestEveryRoute:
                     parse(query, route.about.accepted)
 
 
+PUBLIC = {("GET", "/")}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+class TestWhoMayCallIt:
+    def test_is_said(self, described, route):
+        assert operation(described, route)["x-leveret-action"] == route.action
+
+    def test_public_operations_take_no_credentials_and_all_others_some_that_are_described(self, described, route):
+        taken = [name for each in operation(described, route)["security"] for name in each]
+        assert (taken == []) == ((route.method, route.path) in PUBLIC)
+        assert set(taken) <= described["components"]["securitySchemes"].keys()
+
+    def test_refusals_are_described_where_there_are_any(self, described, route):
+        responses = operation(described, route)["responses"].keys()
+        refusals = set() if (route.method, route.path) in PUBLIC else {"401", "403"}
+        if "{account}" in route.path:
+            refusals.add("429")
+        assert responses & {"401", "403", "429"} == refusals
+
+    def test_what_can_be_signed_concerns_one_queue(self, described, route):
+        signable = "{queue}" in route.path and route.method != "PATCH"
+        assert ({"signedUrl": []} in operation(described, route)["security"]) == signable
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "codes"),
+    [
+        ("Unauthenticated", "WWW-Authenticate", ["unauthenticated"]),
+        ("Forbidden", None, ["forbidden"]),
+        ("TooMany", "Retry-After", ["too-many-requests", "account-full"]),
+    ],
+)
+def test_a_refusal_has_its_codes_and_its_header(described, name, header, codes):
+    refusal = described["components"]["responses"][name]
+    assert all(f"`{code}`" in refusal["description"] for code in codes)
+    assert list(refusal.get("headers", {})) == ([header] if header else [])
+
+
 def test_answers_are_those_described(described):
     """Each operation is asked in each detail, where there is something and where there is nothing."""
     with serving_queues(MemoryStore()) as queues:

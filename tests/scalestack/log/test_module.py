@@ -18,8 +18,11 @@ import structlog
 from scalestack.kernel import Kernel
 from scalestack.log import Log, Logger
 from scalestack.log.module import LogConfig, LogModule
-from scalestack.log.render import redact_target
+from scalestack.log.render import hide_tokens, redact_target
 from scalestack.module import Needs
+
+TOKEN = "lvk_4fBq0ZcX9a_" + "x" * 33
+JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOjF9.c2lnbmF0dXJl"
 
 
 class Terminal(io.StringIO):
@@ -349,10 +352,27 @@ class TestSecrets:
             ("/q?X-Amz-Signature=abc", "/q?X-Amz-Signature=[redacted]"),
             ("/q?token", "/q?token"),
             ("http://ann:pw@host/q?a=b", "http://[redacted]@host/q?a=b"),
+            (f"/v1/{TOKEN}/q?x={JWT}", "/v1/lvk_4fBq0ZcX9a_[redacted]/q?x=[redacted]"),
         ],
     )
     def test_a_target_is_written_without_its_secrets(self, target: str, shown: str) -> None:
         assert redact_target(target) == shown
+
+    def test_a_token_is_hidden_wherever_it_stands(self) -> None:
+        def write(_: Log) -> None:
+            try:
+                raise ValueError(f"{TOKEN} is no good")
+            except ValueError as error:
+                structlog.get_logger("test").error(f"what is {JWT}?", why=error, of=[TOKEN], exc_info=error)
+
+        for text in (written(write), written(write, format="text")):
+            assert TOKEN not in text
+            assert JWT not in text
+            assert text.count("lvk_4fBq0ZcX9a_[redacted]") >= 3
+
+    @pytest.mark.parametrize("text", ["a_b", f"{TOKEN}x", f"{TOKEN[:-1]}", f"x_{TOKEN}", "eyJ", "eyJa.b", "keyJa.b.c"])
+    def test_what_only_resembles_a_token_is_shown(self, text: str) -> None:
+        assert hide_tokens(text) == text
 
 
 class TestAccess:

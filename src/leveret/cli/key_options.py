@@ -1,0 +1,64 @@
+"""The options by which a command finds the keys of a server, and what becomes of their errors. Knows no command."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from leveret.cli.exits import Code, Ended
+from leveret.cli.options import make_server
+from leveret.model import InvalidName
+from scalestack.auth.keys.file import NAME, KeyFile
+from scalestack.auth.keys.issue import NoSuchKey, NotRotated
+from scalestack.auth.keys.private import Unusable
+
+
+def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say whose keys are meant. It gets their `file`; errors become exit codes."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, config: Path | None, data: str | None, **options: Any) -> Any:
+        with _key_errors():
+            return command(*arguments, file=find_file(config, data), **options)
+
+    for option in (
+        click.option("--config", type=click.Path(path_type=Path), help="The server's TOML file with settings."),
+        click.option("--data", metavar="DIR", help="The server's data directory. [server.data]"),
+    ):
+        run = option(run)
+    return run
+
+
+def find_file(config: Path | None, data: str | None) -> KeyFile:
+    """The file of keys of the server that is configured so."""
+    server = make_server(config, host=None, port=None, store=None, data=data, auth=None, insecure=False, settings=())
+    return KeyFile(server.config.data / NAME)
+
+
+@contextmanager
+def _key_errors() -> Iterator[None]:
+    try:
+        yield
+    except NoSuchKey as error:
+        raise Ended(Code.NOTHING, str(error)) from error
+    except (Unusable, NotRotated) as error:
+        raise Ended(Code.FAILED, str(error)) from error
+    except InvalidName as error:
+        raise Ended(Code.WRONG_USE, str(error)) from error
+    except UnicodeEncodeError as error:
+        raise Ended(Code.WRONG_USE, f"{error.object!a} is no UTF-8 text, which names and comments are") from error
+
+
+def complete_id(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The ids of keys; a key press is no time for errors."""
+    try:
+        keys = find_file(ctx.params.get("config"), ctx.params.get("data")).read()
+    except Exception:
+        return []
+    return [CompletionItem(id, help=key.comment) for id, key in keys.items() if id.startswith(incomplete)]

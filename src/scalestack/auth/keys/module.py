@@ -1,0 +1,45 @@
+"""The module `auth.keys`: callers show API keys. Each service says how its own begin."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from scalestack.auth.authority import Authority
+from scalestack.auth.keys.authenticator import KeyAuthenticator
+from scalestack.auth.keys.file import NAME, KeyFile
+from scalestack.auth.keys.keyring import Keyring
+from scalestack.auth.keys.token import TokenFormat
+from scalestack.data import DataDirectory
+from scalestack.module import Module, Needs, NoConfig
+
+
+class KeysModule(Module[NoConfig]):
+    """Registers an authenticator for the keys in the data directory. Keys change while it runs."""
+
+    name = "auth.keys"
+    depends = (Authority, DataDirectory)
+    prefix: ClassVar[str] = "key"  # of tokens
+    realm: ClassVar[str] = "service"  # what a client is told that the keys are for
+
+    def __init__(self, config: NoConfig, needs: Needs) -> None:
+        super().__init__(config, needs)
+        self._authority = needs[Authority]
+        format = TokenFormat(self.prefix)
+        self._keyring = Keyring(KeyFile(needs[DataDirectory].path / NAME), format)
+        self._authenticator = KeyAuthenticator(self._keyring, format, self.realm)
+
+    @classmethod
+    def of(cls, prefix: str, realm: str) -> type[KeysModule]:
+        """This module, for the keys of a service."""
+        return type(cls.__name__, (cls,), {"prefix": prefix, "realm": realm})
+
+    def start(self) -> None:
+        self._keyring.open()
+        self._authority.register(self._authenticator)
+
+    def stop(self) -> None:
+        self._authority.deregister(self._authenticator)
+
+    def reload(self) -> None:
+        """Read the file again, though nothing says that it has changed (SIGHUP)."""
+        self._keyring.reopen()
