@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Protocol, TypeVar, cast
+from typing import Annotated, Any, Protocol, TypeVar
 
 from leveret.model import (
     MAX_SECONDS,
@@ -173,23 +173,34 @@ class QueueService:
     def put(self, account: str, queue: str, draft: Draft) -> Answer[Put]:
         """Store a message; `QueueFull` where the queue's policy forbids it, `AccountFull` where the account's quota
         does."""
-        if self._allowances is None:
+        allowances = self._allowances
+        quota = None if allowances is None else allowances.quota(account)
+        if quota is None:
             done = self._store.put(account, queue, (draft,), self.clock())
         else:
-            done = self.put_many(account, queue, (draft,))
+            done = self._put_within(quota, account, queue, (draft,))
         return done.then(_only) if isinstance(done, Pending) else done[0]
 
     def put_many(self, account: str, queue: str, drafts: Sequence[Draft]) -> Answer[list[Put]]:
         """Store all of them, in order, or none; errors are those of `put`."""
-        allowances = self._allowances
-        quota = None if allowances is None else allowances.quota(account)
-        if allowances is None or quota is None:
+        quota = None if self._allowances is None else self._allowances.quota(account)
+        if quota is None:
             return self._store.put(account, queue, drafts, self.clock())
+        return self._put_within(quota, account, queue, drafts)
+
+    def _put_within(self, quota: Quota, account: str, queue: str, drafts: Sequence[Draft]) -> Answer[list[Put]]:
+        refuse = partial(self._refuse, account)
         try:
             done = self._store.put(account, queue, drafts, self.clock(), quota)
         except AccountFull as error:
-            return allowances.refuse(account, error)
-        return _with_refusal(done, partial(allowances.refuse, account)) if isinstance(done, Pending) else done
+            return refuse(error)
+        return done.otherwise(refuse) if isinstance(done, Pending) else done
+
+    def _refuse(self, account: str, error: BaseException) -> Answer[Any]:
+        """The error of a put, told in the way of the allowances where the account is full."""
+        if self._allowances is not None and isinstance(error, AccountFull):
+            return self._allowances.refuse(account, error)
+        raise error
 
     # One message, by its id; several where there are many ids.
 
@@ -366,23 +377,6 @@ class QueueService:
             self._housekeeper.post(self._sweep)  # after what else waits for this loop
         else:
             self._plan_sweep(due)
-
-
-def _with_refusal(done: Pending[T], refuse: Callable[[AccountFull], Answer[Any]]) -> Pending[T]:
-    """The same answer, which goes on with a refusal where the account is full."""
-    outcome: Pending[T | AccountFull] = Pending(done.cancel)
-
-    def came(value: T | None, error: BaseException | None) -> None:
-        if error is None or isinstance(error, AccountFull):
-            outcome.resolve(cast("T", value) if error is None else error)
-        else:
-            outcome.fail(error)
-
-    def step(value: T | AccountFull) -> Answer[Any]:
-        return refuse(value) if isinstance(value, AccountFull) else value
-
-    done.listen(came)
-    return outcome.then(step)
 
 
 def _only(answers: list[T]) -> T:

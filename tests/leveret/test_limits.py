@@ -10,9 +10,11 @@ from leveret.model import Quota
 from leveret.modules import MemoryModule, QueueModule, RestModule
 from leveret.service import QueueConfig, QueueService
 from leveret.store.memory import MemoryStore
+from scalestack.audit.module import AuditModule
 from scalestack.auth.authority import Authority
 from scalestack.auth.module import AuthModule, NoneModule
 from scalestack.config import ConfigError, Override, Settings
+from scalestack.data import DataDirectory
 from scalestack.event.module import EventModule
 from scalestack.http.module import HttpModule
 from scalestack.http.server import HttpServer
@@ -195,10 +197,10 @@ def test_followers_up_to_the_limit_and_none_of_them_is_a_poll():
 
 
 @pytest.fixture
-def kernel():
+def kernel(tmp_path):
     modules = (
-        LogModule, EventModule, NetModule, HttpModule, AuthModule, NoneModule, MemoryModule, QueueModule, RestModule,
-        LimitsModule,
+        LogModule, EventModule, NetModule, HttpModule, AuditModule, AuthModule, NoneModule, MemoryModule, QueueModule,
+        RestModule, LimitsModule,
     )  # fmt: skip
 
     def configure(name, kind):
@@ -206,7 +208,7 @@ def kernel():
             return LimitsConfig(requests=1.0, burst=1.0)
         return kind(port=0) if name == "http" else kind(level="error") if name == "log" else kind()
 
-    kernel = Kernel({each.name: each for each in modules}, configure)
+    kernel = Kernel({each.name: each for each in modules}, configure, given={DataDirectory: DataDirectory(tmp_path)})
     kernel.load("memory")
     yield kernel
     kernel.shutdown(0)

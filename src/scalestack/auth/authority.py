@@ -38,43 +38,42 @@ class Authority:
         """`changed` is called whenever `open` or the authenticators have."""
         self.authorizer = authorizer or OwnRights()
         self.open = False  # nobody is asked who they are
+        # Whatever was answered, rights too, may be remembered for as long as neither of these two changes.
+        self.epoch = 0
+        self.version: Callable[[], Hashable] = lambda: None
         self._authenticators: tuple[Authenticator, ...] = ()
-        self._epoch = 0
         self._changed = changed
         self._lock = threading.Lock()  # guards the change of all of these
 
     def register(self, authenticator: Authenticator) -> None:
         """Ask this one too, after those that are there."""
-        with self._lock:
-            self._authenticators = (*self._authenticators, authenticator)
-            self._epoch += 1
-        self._changed()
+        self._change(lambda there: (*there, authenticator), self.open)
 
     def deregister(self, authenticator: Authenticator) -> None:
         """Ask this one no more, and believe nothing that it answered; harmless when called again."""
-        with self._lock:
-            self._authenticators = tuple(each for each in self._authenticators if each is not authenticator)
-            self._epoch += 1
-        self._changed()
+        self._change(lambda there: tuple(each for each in there if each is not authenticator), self.open)
 
     def set_open(self, open: bool) -> None:
         """Let everybody do everything, without being asked; or no more."""
+        self._change(lambda there: there, open)
+
+    def renew(self) -> None:
+        """Ask again for whatever was answered: an authorizer has changed its mind."""
+        self._change(lambda there: there, self.open)
+
+    def _change(self, change: Callable[[tuple[Authenticator, ...]], tuple[Authenticator, ...]], open: bool) -> None:
         with self._lock:
+            authenticators = self._authenticators = change(self._authenticators)
             self.open = open
-            self._epoch += 1
+            versions = [each.version for each in authenticators]
+            self.version = versions[0] if len(versions) == 1 else lambda: tuple(version() for version in versions)
+            self.epoch += 1
         self._changed()
 
     @property
     def challenges(self) -> list[bytes]:
         """What a client may answer with, for WWW-Authenticate."""
         return list(dict.fromkeys(challenge for each in self._authenticators for challenge in each.challenges))
-
-    def version(self) -> Hashable:
-        """What changes whenever an answer that was given may not be true any more."""
-        authenticators = self._authenticators
-        if len(authenticators) == 1:
-            return self._epoch, authenticators[0].version()
-        return self._epoch, *[each.version() for each in authenticators]
 
     def identify(self, request: Request) -> Answer[Authorized | None]:
         """Who sends this; None where it carries no credentials that are known here, and `Denied` where they are bad."""

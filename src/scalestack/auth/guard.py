@@ -7,11 +7,11 @@ whether what was asked for exists or not: neither the answer nor its timing tell
 from __future__ import annotations
 
 import asyncio
-import hmac
-import math
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
+from hmac import compare_digest
+from math import inf
 from typing import Final
 
 from scalestack.auth.authority import Authority, Denied
@@ -29,15 +29,20 @@ _log = Logger("scalestack.auth")
 ACCOUNT: Final = "account"  # the parameter of a path that names the account; the one after it names the resource
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Known:
     """What is remembered on a connection: these very credentials were good, and still are while nothing changes."""
 
     evidence: Request  # the request that they came with, without what else it said
-    authorization: bytes | None
+    place: int  # of the Authorization among the headers; -1 where the credentials were no header
+    name: bytes  # of that header, as it was spelled
+    authorization: bytes
+    epoch: int
     version: Hashable
     granted: Authorized
-    expires: float
+    # What was allowed last, and is asked for again nearly always.
+    action: str = ""
+    names: tuple[str, ...] = ()
 
 
 class Guard:
@@ -56,59 +61,61 @@ class Guard:
         if route.action == PUBLIC or self._authority.open:
             return handler
         action = route.action
-        names = route.parameters
-        account = names.index(ACCOUNT) if ACCOUNT in names else len(names)
-        resource = account + 1
+        place = route.parameters.index(ACCOUNT) if ACCOUNT in route.parameters else len(route.parameters)
+        named = slice(place, place + 2)  # the account and the resource, as far as the path has them
 
         def guarded(request: Request, *parameters: str) -> Answered:
             known = self._recall(request)
             if known is None:
                 return self._identify(request, partial(passing, request, parameters))
+            if known.action == action and known.names == parameters[named]:
+                request.grant = known.granted
+                return handler(request, *parameters)
             return passing(request, parameters, known)
 
-        def passing(request: Request, parameters: tuple[str, ...], granted: Authorized) -> Answered:
-            request.grant = granted  # also where it is refused: the audit log says who was
-            given = len(parameters)
-            if not granted.allows(
-                action,
-                parameters[account] if account < given else None,
-                parameters[resource] if resource < given else None,
-            ):
+        def passing(request: Request, parameters: tuple[str, ...], known: _Known) -> Answered:
+            request.grant = known.granted  # also where it is refused: the audit log says who was
+            names = parameters[named]
+            if not known.granted.allows(action, *names, *[None] * (2 - len(names))):
                 raise forbidden()
+            known.action, known.names = action, names
             return handler(request, *parameters)
 
         return guarded
 
-    def _recall(self, request: Request) -> Authorized | None:
-        """Who sends this, where the request before it on this connection had the same credentials."""
+    def _recall(self, request: Request) -> _Known | None:
+        """What is known of who sends this, where a request before it on this connection had the same credentials."""
         connection = request.connection
         known = None if connection is None else connection.identity
         if type(known) is not _Known:
             return None
-        authorization = request.header(b"authorization")
+        headers = request.headers
+        # Clients send their headers in the same order each time.
+        if not 0 <= known.place < len(headers):
+            return None
+        name, value = headers[known.place]
         # In constant time: a proxy may send the requests of several clients over one connection.
-        if authorization is None or known.authorization is None:
+        if name != known.name or not compare_digest(value, known.authorization):
             return None
-        if not hmac.compare_digest(authorization, known.authorization):
+        authority = self._authority
+        if known.epoch != authority.epoch or known.version != authority.version():
             return None
-        if known.version != self._authority.version():
-            return None
-        if known.expires != math.inf and self._clock() >= known.expires:
-            return None
-        return known.granted
+        expires = known.granted.principal.expires
+        return None if expires != inf and self._clock() >= expires else known
 
-    def _identify(self, request: Request, proceed: Callable[[Authorized], Answered]) -> Answered:
-        version = self._authority.version()  # before it is asked: what changes meanwhile counts as changed
+    def _identify(self, request: Request, proceed: Callable[[_Known], Answered]) -> Answered:
+        # Before it is asked: what changes meanwhile counts as changed.
+        epoch, version = self._authority.epoch, self._authority.version()
         evidence = _evidence_of(request)  # before it is asked: who signs URLs takes the signature out of them
         try:
             found = self._authority.identify(request)
         except Denied as error:
             return self._refuse(request, error)
         if not isinstance(found, Pending):
-            return self._identified(request, evidence, version, proceed, found)
+            return self._identified(request, evidence, epoch, version, proceed, found)
 
         def step(found: Authorized | Denied | None) -> Answer[Response]:
-            return _answer_of(request, self._identified(request, evidence, version, proceed, found))
+            return _answer_of(request, self._identified(request, evidence, epoch, version, proceed, found))
 
         return _with_denial(found).then(step)
 
@@ -116,38 +123,41 @@ class Guard:
         self,
         request: Request,
         evidence: Request,
+        epoch: int,
         version: Hashable,
-        proceed: Callable[[Authorized], Answered],
+        proceed: Callable[[_Known], Answered],
         found: Authorized | Denied | None,
     ) -> Answered:
         if found is None:
             raise self._unauthenticated()
         if isinstance(found, Denied):
             return self._refuse(request, found)
-        expires = found.principal.expires
-        if self._clock() >= expires:
+        if self._clock() >= found.principal.expires:
             return self._refuse(request, Denied("it has expired"))
+        place, name, value = _authorization_of(request)
+        known = _Known(evidence, place, name, value, epoch, version, found)
         if request.connection is not None:
-            authorization = evidence.header(b"authorization")
-            request.connection.identity = _Known(evidence, authorization, version, found, expires)
-        return proceed(found)
+            request.connection.identity = known
+        return proceed(known)
 
     def recheck(self, connections: Collection[Connection]) -> None:
         """Cut those of a loop's connections whose credentials are good no more: polls that wait and streams that go on
         were let pass when they began. To be called on that loop, now and then."""
-        version, now = self._authority.version(), self._clock()
+        epoch, version, now = self._authority.epoch, self._authority.version(), self._clock()
         for connection in connections:
             known = connection.identity
-            if type(known) is _Known and (known.version != version or now >= known.expires):
-                self._recheck(connection, known, version)
+            if type(known) is _Known and (
+                known.epoch != epoch or known.version != version or now >= known.granted.principal.expires
+            ):
+                self._recheck(connection, known, epoch, version)
 
-    def _recheck(self, connection: Connection, known: _Known, version: Hashable) -> None:
+    def _recheck(self, connection: Connection, known: _Known, epoch: int, version: Hashable) -> None:
         def came(found: Authorized | None, error: BaseException | None) -> None:
             if error is not None and not isinstance(error, Denied):
                 return  # nobody can tell for now: it is asked again the next time
             if found is not None and self._clock() < found.principal.expires:
                 if connection.identity is known:
-                    connection.identity = replace(known, version=version, granted=found)
+                    connection.identity = replace(known, epoch=epoch, version=version, granted=found, action="")
                 return
             if connection.identity is known:
                 connection.identity = None
@@ -193,6 +203,14 @@ def _evidence_of(request: Request) -> Request:
     evidence = Request(request.method, request.target, headers, b"", True, False)
     evidence.connection = request.connection
     return evidence
+
+
+def _authorization_of(request: Request) -> tuple[int, bytes, bytes]:
+    """Where the Authorization is among the headers, how it is spelled, and what it says; -1 where there is none."""
+    for place, (name, value) in enumerate(request.headers):
+        if name.lower() == b"authorization":
+            return place, name, value
+    return -1, b"", b""
 
 
 def _let_go() -> bool:

@@ -34,6 +34,7 @@ class Pending(Generic[T]):
     _steps: list[Callable[[Any], Any]] | None = None
     _listener: Callable[[T | None, BaseException | None], object] | None = None
     _on_cancel: Callable[[], object] | None = None
+    _rescue: Callable[[BaseException], Any] | None = None
     _value: T | None = None
     _error: BaseException | None = None
 
@@ -90,6 +91,18 @@ class Pending(Generic[T]):
             self._go_on(value)
 
     def _settle(self, value: T | None, error: BaseException | None) -> None:
+        if error is not None and self._rescue is not None:
+            rescue, self._rescue = self._rescue, None
+            self._steps = []  # an error has passed by all of them
+            try:
+                following = rescue(error)
+            except Exception as problem:
+                error = problem
+            else:
+                if isinstance(following, Pending):
+                    self._wait_for(following)
+                    return
+                value, error = following, None
         self.done = True
         self._value = value
         self._error = error
@@ -135,6 +148,20 @@ class Pending(Generic[T]):
             self._listener = listener
         else:
             listener(self._value, self._error)
+
+    def otherwise(self, rescue: Callable[[BaseException], T | Pending[T]]) -> Pending[T]:
+        """Where the answer is an error, the answer of `rescue`, called with it; steps that were to follow are left out.
+
+        What it can't mend it raises. It is the same object, and there is one rescue, asked once.
+        """
+        if self.done and self._error is not None:
+            error, self._error = self._error, None
+            self.done = False
+            self._rescue = rescue
+            self._settle(None, error)
+        else:
+            self._rescue = rescue
+        return self
 
     def then(self, step: Callable[[T], U | Pending[U]]) -> Pending[U]:
         """The answer of `step`, called with this answer; an error passes by `step`, and cancelling reaches back.

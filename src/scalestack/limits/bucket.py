@@ -30,6 +30,20 @@ class Bucket:
         wait = used + min(amount / self._rate, self._burst) - self._burst
         return wait if wait > _GRAIN else 0.0
 
+    def take(self, amount: float, now: float) -> float:
+        """Let so much pass, and answer 0.0; or the seconds that it has to wait, and then nothing has changed."""
+        used_until = self.used_until
+        cost = amount / self._rate
+        if used_until <= now:
+            self.used_until = now + cost
+        elif used_until - now + cost <= self._burst:
+            self.used_until = used_until + cost
+        elif wait := self.wait(amount, now):
+            return wait
+        else:
+            self.used_until = used_until + cost
+        return 0.0
+
     def charge(self, amount: float, now: float) -> None:
         """So much has passed, though it be into debt."""
         self.used_until = max(self.used_until, now) + amount / self._rate

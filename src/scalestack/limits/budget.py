@@ -47,7 +47,18 @@ class Excess(NamedTuple):
 class Budget:
     """The use that one account makes of its limits."""
 
-    __slots__ = ("_at_once", "_bytes", "_held", "_limits", "_lock", "_requests", "admits_all", "counts", "touched")
+    __slots__ = (
+        "_at_once",
+        "_bytes",
+        "_held",
+        "_limits",
+        "_lock",
+        "_requests",
+        "admits_all",
+        "counts",
+        "meters",
+        "touched",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -61,11 +72,7 @@ class Budget:
         # What costs nothing where it has no limit.
         self.counts = CONNECTIONS in limits.at_once
         self.admits_all = self._requests is None and self._bytes is None and not self.counts
-
-    @property
-    def meters(self) -> bool:
-        """Whether it matters what is answered."""
-        return self._bytes is not None or STREAMS in self._limits.at_once
+        self.meters = self._bytes is not None or STREAMS in limits.at_once  # whether it matters what is answered
 
     def admit(self, size: int, now: float, new_connection: bool) -> Excess | None:
         """Charge a request with a body of so many bytes, or say why it is refused: then nothing is charged."""
@@ -75,14 +82,16 @@ class Budget:
                 most = limits.at_once[CONNECTIONS]
                 if self._at_once[CONNECTIONS] >= most.most:
                     return Excess(CONNECTIONS, most, 0.0)
-            if self._requests is not None and (wait := self._requests.wait(1, now)):
-                return Excess(REQUESTS, limits.per_second[REQUESTS], wait)
-            if self._bytes is not None:
-                if wait := self._bytes.wait(size, now):
-                    return Excess(BYTES, limits.per_second[BYTES], wait)
-                self._bytes.charge(size, now)
-            if self._requests is not None:
-                self._requests.charge(1, now)
+            requests, sizes = self._requests, self._bytes
+            before = 0.0
+            if requests is not None:
+                before = requests.used_until
+                if wait := requests.take(1, now):
+                    return Excess(REQUESTS, limits.per_second[REQUESTS], wait)
+            if sizes is not None and (wait := sizes.take(size, now)):
+                if requests is not None:
+                    requests.used_until = before
+                return Excess(BYTES, limits.per_second[BYTES], wait)
             if new_connection:
                 self._at_once[CONNECTIONS] += 1
         return None

@@ -37,6 +37,7 @@ class Limiter:
         if ACCOUNT not in route.parameters:
             return handler
         place = route.parameters.index(ACCOUNT)
+        answers_much = route.method != "PUT"  # what a PUT is answered with is not worth charging
         budgets, clock = self._budgets, self._now
 
         def limited(request: Request, *parameters: str) -> Answered:
@@ -46,14 +47,19 @@ class Limiter:
             if budget is None:
                 return handler(request, *parameters)
             if not budget.admits_all:
-                excess = self._admit(request, budget, now)
+                if budget.counts:
+                    excess = self._admit(request, budget, now)
+                else:
+                    excess = budget.admit(len(request.body), now, False)
                 if excess is not None:
                     return self._refuse(request, account, budget, excess)
             answer = handler(request, *parameters)
-            if not budget.meters:
+            if not (answers_much and budget.meters):
                 return answer
             connection = request.connection
             if isinstance(answer, Response):
+                if not answer.body and answer.stream is None:
+                    return answer
                 return self._meter(connection, account, answer)
             if isinstance(answer, Pending):
                 return answer.then(partial(self._meter, connection, account))
@@ -63,7 +69,7 @@ class Limiter:
 
     def _admit(self, request: Request, budget: Budget, now: float) -> Excess | None:
         connection = request.connection
-        if not budget.counts or connection is None or connection.transport.is_closing():  # its end would not be seen
+        if connection is None or connection.transport.is_closing():  # its end would not be seen
             return budget.admit(len(request.body), now, False)
         visit = self._visits.get(connection)
         new = visit is None or budget not in visit.budgets

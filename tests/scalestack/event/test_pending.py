@@ -179,3 +179,55 @@ def test_who_waits_for_what_is_parked_is_parked_too():
     assert together.parked
     second.resolve(2)
     assert (together.done, together.parked) == (True, True)
+
+
+def test_a_rescue_answers_in_the_stead_of_an_error_and_steps_are_left_out():
+    pending: Pending[int] = Pending()
+    heard = []
+    pending.otherwise(lambda error: 3).then(lambda number: number + 1).listen(lambda *answer: heard.append(answer))
+    pending.fail(ValueError())
+    assert heard == [(3, None)]
+
+
+def test_a_rescue_may_have_its_answer_later_or_fail():
+    pending: Pending[int] = Pending()
+    later: Pending[int] = Pending()
+    heard = []
+    pending.otherwise(lambda error: later).listen(lambda *answer: heard.append(answer))
+    pending.fail(ValueError())
+    assert heard == []
+    problem = KeyError()
+    later.fail(problem)
+    assert heard == [(None, problem)]
+
+
+def test_a_rescue_that_raises_fails_the_answer():
+    problem = KeyError()
+
+    def rescue(error):
+        raise problem
+
+    pending: Pending[int] = Pending()
+    heard = []
+    pending.otherwise(rescue).listen(lambda *answer: heard.append(answer))
+    pending.fail(ValueError())
+    assert heard == [(None, problem)]
+
+
+def test_a_rescue_comes_too_late_for_nothing():
+    failed: Pending[int] = Pending()
+    failed.fail(ValueError())
+    fine: Pending[int] = Pending()
+    fine.resolve(7)
+    heard = []
+    for pending in (failed, fine):
+        pending.otherwise(lambda error: 3).listen(lambda *answer: heard.append(answer))
+    assert heard == [(3, None), (7, None)]
+
+
+def test_what_a_step_raises_is_rescued_too():
+    pending: Pending[int] = Pending()
+    heard = []
+    pending.then(lambda number: number // 0).otherwise(lambda error: 0).listen(lambda *answer: heard.append(answer))
+    pending.resolve(1)
+    assert heard == [(0, None)]

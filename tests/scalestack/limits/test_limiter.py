@@ -131,8 +131,9 @@ def limited(by_account=None, **most) -> Iterator[Site]:
                 Route("GET", "/", show),
                 Route("PUT", "/q/{account}", show),
                 Route("PUT", "/q/{account}/{queue}", show),
-                Route("PUT", "/later/{account}", show_later),
-                Route("PUT", "/coroutine/{account}", show_in_a_coroutine),
+                Route("POST", "/q/{account}", show),
+                Route("POST", "/later/{account}", show_later),
+                Route("POST", "/coroutine/{account}", show_in_a_coroutine),
                 Route("GET", "/stream/{account}", site.stream),
                 Route("GET", "/stream-later/{account}", site.stream_later),
             ]
@@ -184,14 +185,20 @@ def test_a_route_without_an_account_is_left_as_it_is():
 @pytest.mark.parametrize("path", ["/q/a", "/later/a", "/coroutine/a"])
 def test_bytes_are_charged_both_ways(path):
     with limited(bytes=1000) as site:
-        assert site.ask(path, b"x" * 900).status == 200
-        refused = site.ask(path, b"x" * 101)
+        assert site.ask(path, b"x" * 900, "POST").status == 200
+        refused = site.ask(path, b"x" * 101, "POST")
         assert refused.json["code"] == "too-many-bytes"
-        assert site.ask(path + "?2100", b"x" * 100).status == 200, "what is refused is not charged"
-        in_debt = site.ask(path, b"x")
+        assert site.ask(path + "?2100", b"x" * 100, "POST").status == 200, "what is refused is not charged"
+        in_debt = site.ask(path, b"x", "POST")
         assert (in_debt.status, in_debt.headers["retry-after"]) == (429, "3")
         site.now[0] = 2.2
-        assert site.ask(path, b"x").status == 200
+        assert site.ask(path, b"x", "POST").status == 200
+
+
+def test_what_a_put_is_answered_with_is_not_charged():
+    with limited(bytes=1000) as site:
+        assert site.ask("/q/a?5000", b"x").status == 200
+        assert site.ask("/q/a", b"x").status == 200
 
 
 def test_a_body_larger_than_a_burst_passes_when_nothing_else_did():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
 from scalestack.auth.authority import Denied
@@ -23,11 +23,9 @@ class KeyAuthenticator:
 
     def __init__(self, keyring: Keyring, format: TokenFormat, realm: str) -> None:
         self.challenges: Sequence[bytes] = (f'Bearer realm="{realm}"'.encode(),)
+        self.version: Callable[[], Hashable] = keyring.version  # without a call between: it is asked at each request
         self._keyring = keyring
         self._format = format
-
-    def version(self) -> Hashable:
-        return self._keyring.version()
 
     def authenticate(self, request: Request) -> Principal | None:
         """Who shows a key; None where there is none, and `Denied` where it is no good.
