@@ -40,6 +40,7 @@ test-freethreaded: ## run all the tests on a free-threaded Python, with the GIL 
 
 soak: $(VENV)/.installed-test fuzz-api ## the long form of tests: hours of kill -9, loss of power, followers, and made-up requests
 	LEVERET_KILL_CYCLES=1000 LEVERET_POWER_CYCLES=300 $(BIN)/python -m pytest tests/faults --durations=0 $(ARGS)
+	LEVERET_TIMING_TRIES=1000000 $(BIN)/python -m pytest -s tests/scalestack/auth/keys/test_timing.py
 	LEVERET_FOLLOW_MESSAGES=100000 $(BIN)/python -m pytest -s tests/leveret/test_following.py
 
 deploy-checks: $(VENV)/.installed-deploy ## what is in deploy/, by the tools of each; and proxies, where they are installed

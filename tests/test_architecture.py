@@ -91,7 +91,13 @@ def test_stores_know_no_protocol_and_no_service():
     for module, names in IMPORTS.items():
         if own(module, "leveret.store"):
             known = {name for name in names if own(name, "leveret") or own(name, "scalestack")}
-            allowed = ("leveret.model", "leveret.store", "scalestack.event", "scalestack.log", "scalestack.metrics.tally")
+            allowed = (
+                "leveret.model",
+                "leveret.store",
+                "scalestack.event",
+                "scalestack.log",
+                "scalestack.metrics.tally",
+            )
             assert all(any(own(name, prefix) for prefix in allowed) for name in known), (module, known)
 
 

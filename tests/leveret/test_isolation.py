@@ -20,7 +20,7 @@ from leveret.service import QueueService
 from scalestack.auth.keys import issue, signed
 from scalestack.auth.keys.file import NAME, KeyFile
 from scalestack.config import Override
-from scalestack.http.router import ADMIN, PUBLIC
+from scalestack.http.router import ADMIN, METRICS, PUBLIC
 from scalestack.http.server import HttpServer
 from support.web import Client, Raw
 
@@ -30,11 +30,12 @@ ADMINS_ONLY = {
     ("DELETE", "/v1.0"),
     ("GET", "/v1.1"),
     ("DELETE", "/v1.1"),
-    ("GET", "/metrics"),
     ("GET", "/admin/modules"),
     ("PUT", "/admin/modules/{name}"),
     ("DELETE", "/admin/modules/{name}"),
 }
+# What those may see, too, who watch the service, and may do nothing else.
+WATCHERS = {("GET", "/metrics")}
 # What anybody may see. It must say nothing of any tenant.
 EVERYBODY = {("GET", "/"), ("GET", "/openapi.json"), ("GET", "/health/live"), ("GET", "/health/ready")}
 
@@ -65,6 +66,7 @@ class Tenants:
         now = time.time()
         self.keys = {
             "root": self.key(None, (ADMIN,)),
+            "watcher": self.key(None, (METRICS,)),
             "own": self.key(OWN, ALL),
             "other": self.key(OTHER, ALL),
             "reader": self.key(OWN, (READ,)),
@@ -142,6 +144,7 @@ def url(key, method, path, expires=None):
 # Who is known, with account, actions and queues; by each kind of credentials that they may show.
 KNOWN = {
     "root": (None, (ADMIN,), None),
+    "watcher": (None, (METRICS,), None),
     "own": (OWN, ALL, None),
     "other": (OTHER, ALL, None),
     "reader": (OWN, (READ,), None),
@@ -176,7 +179,7 @@ def may(rights, action, account, queue):
     """What is expected, said once more: whether one with these rights is let pass."""
     own, actions, start = rights
     if own is None:
-        return True  # of those here, only root has no account
+        return ADMIN in actions or action in actions
     if action == ADMIN or account != own or action not in actions:
         return False
     return start is None or (queue is not None and queue.startswith(start))
@@ -248,6 +251,7 @@ def test_every_route_is_for_some_whom_this_test_knows(tenants):
     )
     closed = {(route.method, route.path) for route in tenants.routes if route.action == ADMIN}
     assert closed == ADMINS_ONLY, told
+    assert {(route.method, route.path) for route in tenants.routes if route.action == METRICS} == WATCHERS, told
     public = {(route.method, route.path) for route in tenants.routes if route.action == PUBLIC}
     assert public == EVERYBODY, told
     assert {route.action for route in tenants.routes} <= {PUBLIC, *ACTIONS}, told
@@ -256,7 +260,7 @@ def test_every_route_is_for_some_whom_this_test_knows(tenants):
 def test_a_path_names_the_account_before_the_queue_or_is_for_admins(tenants):
     """The guard takes the parameter {account} for the account, and the one after it for the queue."""
     for route in tenants.routes:
-        if route.action not in {ADMIN, PUBLIC}:
+        if route.action not in {ADMIN, METRICS, PUBLIC}:
             assert route.parameters[:2] in {("account",), ("account", "queue")}, route.path
 
 
@@ -440,10 +444,10 @@ class TestDeadLetters:
         assert answer.status == 400
 
 
-def test_metrics_and_lists_of_accounts_are_nobody_s_but_the_admin_s(filled):
+def test_metrics_and_lists_of_accounts_are_no_tenant_s(filled):
     for who in CALLERS:
         for path in ("/metrics", "/v1.1", "/v1.0"):
             status, _, body = filled.ask(who, "GET", path)
-            if who != "root":
+            if KNOWN.get(who, (OWN,))[0] is not None or (who == "watcher" and path != "/metrics"):
                 assert status == 403
                 assert OTHER.encode() not in body

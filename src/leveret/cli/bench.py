@@ -32,6 +32,8 @@ from leveret.cli.load import (
 from leveret.cli.numbers import COUNT, number, whole
 from leveret.cli.output import many, print_json, print_table
 from leveret.cli.profile import ACCOUNT
+from leveret.client import Unauthorized
+from leveret.client.key import insecure
 from scalestack.event.makers import loop_maker
 
 _PATIENCE: Final = 30.0  # seconds beyond the end for the last answers
@@ -88,14 +90,18 @@ def bench(
     was put before. It works in an account of its own, or in one that is named, with a queue of its own, and deletes all
     that it put. Messages are stored as the server stores all: a durable one syncs its disk.
 
+    A key has to allow to send and to receive: for all accounts, or for the one that is named.
+
     \b
     Examples:
       leveret bench
       leveret bench --clients 64 --seconds 30 --size 1000
       leveret bench --mix put --batch 100 --json
     """
-    address = parse_address(target.server)
+    address = parse_address(target.server, target.key, target.ca)
     name = f"leveret-bench-{secrets.token_hex(4)}"
+    if target.key is not None and not address.is_private:
+        click.echo(f"leveret: {insecure(target.server)}", err=True)
     plan = Plan(address, name if target.account == ACCOUNT else target.account, name, size, batch)
     if address.is_here and not as_json:
         click.echo(
@@ -147,6 +153,7 @@ def _print(found: dict[str, Figures]) -> None:
 async def measure(plan: Plan, tallies: Tallies, mix: str, clients: int, seconds: float, fill: int) -> float:
     """Run the load, and clean up, whatever happens; answers how many seconds it took."""
     clock = time.perf_counter
+    await _ask_for_leave(plan)
     try:
         if mix == "claim":
             await _fill(plan, fill)
@@ -166,6 +173,20 @@ async def measure(plan: Plan, tallies: Tallies, mix: str, clients: int, seconds:
         return clock() - start
     finally:
         await run_clients(plan.address, 1, lambda _: purge_script(plan), Tallies(), lambda: False, _PATIENCE)
+
+
+async def _ask_for_leave(plan: Plan) -> None:
+    """Do what is done at the end, of which there is nothing yet: a load of refusals would measure nothing."""
+    tallies = Tallies()
+    await run_clients(plan.address, 1, lambda _: purge_script(plan), tallies, lambda: False, _PATIENCE)
+    for what in tallies["purge"].errors:
+        if what.startswith("401 "):
+            raise Unauthorized("unauthenticated", 401, what)
+        if what.startswith("403 "):
+            raise Ended(
+                Code.REFUSED,
+                f"the key doesn't allow to put, claim and delete in account '{plan.account}'; --account names another",
+            )
 
 
 async def _fill(plan: Plan, count: int) -> None:

@@ -14,9 +14,14 @@ from click.shell_completion import CompletionItem
 from leveret.cli.exits import Code, Ended
 from leveret.cli.options import make_server
 from leveret.model import InvalidName
+from leveret.server import Server
+from scalestack.audit.module import open_audit
+from scalestack.audit.trail import Audit, local_user
 from scalestack.auth.keys.file import NAME, KeyFile
 from scalestack.auth.keys.issue import NoSuchKey, NotRotated
-from scalestack.auth.keys.private import Unusable
+from scalestack.auth.keys.key import Key
+from scalestack.data import DataDirectory
+from scalestack.private import Unusable
 
 
 def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,7 +30,10 @@ def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def run(*arguments: Any, config: Path | None, data: str | None, **options: Any) -> Any:
         with _key_errors():
-            return command(*arguments, file=find_file(config, data), **options)
+            server = _server(config, data)
+            context = click.get_current_context()
+            context.obj = open_audit(DataDirectory(server.config.data), server.settings.section("audit").file)
+            return command(*arguments, file=KeyFile(server.config.data / NAME), **options)
 
     for option in (
         click.option("--config", type=click.Path(path_type=Path), help="The server's TOML file with settings."),
@@ -37,8 +45,17 @@ def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def find_file(config: Path | None, data: str | None) -> KeyFile:
     """The file of keys of the server that is configured so."""
-    server = make_server(config, host=None, port=None, store=None, data=data, auth=None, insecure=False, settings=())
-    return KeyFile(server.config.data / NAME)
+    return KeyFile(_server(config, data).config.data / NAME)
+
+
+def record(action: str, key: Key, **details: Any) -> None:
+    """Have the audit log say what was done with a key, by a command that has these options."""
+    audit: Audit = click.get_current_context().obj
+    audit.record(local_user(), action, key=key.id, account=key.account, **details)
+
+
+def _server(config: Path | None, data: str | None) -> Server:
+    return make_server(config, host=None, port=None, store=None, data=data, auth=None, insecure=False, settings=())
 
 
 @contextmanager

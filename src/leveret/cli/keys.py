@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import click
 
-from leveret.actions import ACTIONS, READ, RECEIVE, SEND
+from leveret.actions import ACTIONS, OF_THE_SERVER, READ, RECEIVE, SEND
 from leveret.cli.durations import seconds
 from leveret.cli.exits import Code, Ended
-from leveret.cli.key_options import complete_id, key_options
+from leveret.cli.key_options import complete_id, key_options, record
 from leveret.cli.output import print_json, print_table, printable
 from leveret.cli.profile import SERVER
 from leveret.keys import TOKENS
@@ -22,7 +22,6 @@ from scalestack.auth.keys.file import KeyFile
 from scalestack.auth.keys.key import Key, timestamp
 from scalestack.auth.keys.token import Token
 from scalestack.auth.principal import check_actions
-from scalestack.http.router import ADMIN
 
 _ORDINARY: Final = f"{SEND},{RECEIVE},{READ}"
 _MOST_COMMENT: Final = 200  # characters
@@ -61,7 +60,8 @@ def create(
     """Make a key, and print its token: this once, for only a digest of it is kept.
 
     send: put messages. receive: claim, pop, change and delete them. read: list and follow them. policy: set the
-    policies of queues. admin: everything, in all accounts; such a key has no account.
+    policies of queues. metrics: read /metrics. admin: everything, in all accounts. A key for one of these two has no
+    account.
 
     In a pattern, * stands for any characters. To list the queues of an account, or to delete them, takes a key for all
     of them.
@@ -71,12 +71,16 @@ def create(
       export LEVERET_KEY=$(leveret keys create --account acme)
       leveret keys create --account acme --allow send --queue 'jobs-*' --expires 30d --comment 'the web shop'
       leveret keys create --allow admin
+      leveret keys create --allow metrics --comment prometheus
     """
     actions = _actions(allow)
-    if ADMIN in actions:
-        _refuse_limits(actions, account, queues)
+    whole = next((action for action in actions if action in OF_THE_SERVER), None)
+    if whole is not None:
+        _refuse_limits(whole, actions, account, queues)
     elif account is None:
-        raise click.UsageError("--account is missing: a key is for one account, unless it is for --allow admin")
+        raise click.UsageError(
+            f"--account is missing: a key is for one account, unless it is for --allow {' or '.join(OF_THE_SERVER)}"
+        )
     else:
         check_name("account", account)
     for pattern in queues:
@@ -94,6 +98,7 @@ def create(
         lifetime=expires,
         comment=comment,
     )
+    _record_rights("key.create", key)
     _show(key, token)
 
 
@@ -135,6 +140,8 @@ def revoke(file: KeyFile, id: str) -> None:
       leveret keys revoke 4fBq0ZcX9a
     """
     key, newly = issue.revoke(file, _id(id), time.time())
+    if newly:
+        record("key.revoke", key)
     assert key.revoked is not None
     click.echo(f"key {key.id} is revoked" if newly else f"key {key.id} was revoked on {timestamp(key.revoked)} already")
 
@@ -161,7 +168,13 @@ def rotate(file: KeyFile, id: str, overlap: float) -> None:
       export LEVERET_KEY=$(leveret keys rotate 4fBq0ZcX9a --overlap 24h)
     """
     key, token, old = issue.rotate(file, TOKENS, _id(id), overlap, time.time())
+    _record_rights("key.rotate", key, rotated_from=old.id)
     _show(key, token, f", takes over from {old.id}, which is good until {timestamp(old.expires)}")
+
+
+def _record_rights(action: str, key: Key, **details: str) -> None:
+    expires = None if key.expires == math.inf else timestamp(key.expires)
+    record(action, key, allow=list(key.actions), queues=list(key.resources), expires=expires, **details)
 
 
 def _actions(allow: str) -> list[str]:
@@ -174,12 +187,12 @@ def _actions(allow: str) -> list[str]:
     return wanted
 
 
-def _refuse_limits(actions: list[str], account: str | None, queues: tuple[str, ...]) -> None:
-    """What would say less than "admin" does."""
+def _refuse_limits(whole: str, actions: list[str], account: str | None, queues: tuple[str, ...]) -> None:
+    """What can't be said beside an action that is of no account."""
     for given, option in ((account is not None, "--account"), (bool(queues), "--queue"), (len(actions) > 1, "others")):
         if given:
             raise click.UsageError(
-                f"--allow admin is for everything in all accounts, and {option} beside it would change nothing; "
+                f"--allow {whole} is {OF_THE_SERVER[whole]}, and {option} beside it would change nothing; "
                 "leave out one or the other"
             )
 

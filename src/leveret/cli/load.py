@@ -18,6 +18,8 @@ from urllib.parse import quote, urlsplit
 import httptools
 
 from leveret.cli.exits import Code, Ended
+from leveret.client.key import authorization
+from leveret.client.place import is_loopback, refuse_credentials, trusting, why_untrusted
 
 Answer: TypeAlias = tuple[int, bytes]  # status and body
 
@@ -68,11 +70,17 @@ class Address:
     path: str | None  # of a Unix socket
     tls: ssl.SSLContext | None
     prefix: str  # of every target
+    authorization: str = field(default="", repr=False)  # the header's value, with the key
 
     @property
     def is_here(self) -> bool:
         """Whether the load shares the server's machine."""
-        return self.path is not None or self.host in {"localhost", "::1"} or self.host.startswith("127.")
+        return self.path is not None or is_loopback(self.host)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody can read what is sent there."""
+        return self.is_here or self.tls is not None
 
     async def connect(self, protocol: Callable[[], Exchange]) -> Exchange:
         loop = asyncio.get_running_loop()
@@ -83,31 +91,33 @@ class Address:
         except UnicodeError as error:
             raise Unreachable(f"'{self.host}' is no name of a host") from error
         except OSError as error:
-            raise Unreachable(error.strerror or str(error)) from error
+            raise Unreachable(why_untrusted(error) or error.strerror or str(error)) from error
 
     def request(self, method: str, target: str, body: bytes = b"", type: str = "") -> bytes:
         """A whole request."""
         kind = f"Content-Type: {type}\r\n" if type else ""
         length = f"Content-Length: {len(body)}\r\n" if body else ""
-        return (
-            f"{method} {self.prefix}{target} HTTP/1.1\r\nHost: {self.authority}\r\n{kind}{length}\r\n".encode() + body
-        )
+        key = f"Authorization: {self.authorization}\r\n" if self.authorization else ""
+        line = f"{method} {self.prefix}{target} HTTP/1.1\r\n"
+        return f"{line}Host: {self.authority}\r\n{key}{kind}{length}\r\n".encode() + body
 
 
-def parse_address(url: str) -> Address:
-    """`Ended` where the URL is none of a server."""
+def parse_address(url: str, key: str | None = None, ca: str | None = None) -> Address:
+    """`Ended` where the URL is none of a server; `key` and `ca` as in `leveret.connect`."""
+    refuse_credentials(url)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise Ended(Code.WRONG_USE, f"'{url}' is no URL: {error}") from error
+    secret = "" if key is None else authorization(key).decode()
     if parts.scheme == "unix" and parts.path:
-        return Address("localhost", 0, "localhost", parts.path, None, "")
+        return Address("localhost", 0, "localhost", parts.path, None, "", secret)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Ended(Code.WRONG_USE, f"'{url}' is no server; http://, https:// or unix:// is expected")
-    tls = ssl.create_default_context() if parts.scheme == "https" else None
-    authority = parts.netloc.rpartition("@")[2]
-    return Address(parts.hostname, port or (443 if tls else 80), authority, None, tls, parts.path.rstrip("/"))
+    tls = trusting(ca) if parts.scheme == "https" else None
+    path = parts.path.rstrip("/")
+    return Address(parts.hostname, port or (443 if tls else 80), parts.netloc, None, tls, path, secret)
 
 
 class Exchange(asyncio.Protocol):

@@ -19,7 +19,7 @@ _SECTIONS: Final = {
     "Server": {
         "serve": ("leveret.cli.serve:serve", "Run a server, until SIGTERM or Ctrl-C."),
         "config": ("leveret.cli.config:config", "Print the settings, and where each comes from."),
-        "modules": ("leveret.cli.modules:modules", "Print the modules, and how they depend on each other."),
+        "modules": ("leveret.cli.modules:modules", "Print the modules, or load and unload those of a server."),
         "salvage": ("leveret.cli.salvage:salvage", "Copy what can be read of a damaged database into a new one."),
     },
     "Messages": {

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -16,7 +16,6 @@ from leveret.cli.exits import Code, Ended
 from leveret.cli.numbers import COUNT, LEASE, SECONDS, number
 from leveret.cli.output import many, printable
 from leveret.cli.workforce import Orders, Workforce
-from leveret.client import connect_async
 
 
 @click.command
@@ -39,7 +38,8 @@ def work(target: Target, queue: str, command: tuple[str, ...], **options: Any) -
     extended; where that is lost all the same, the command is ended.
 
     The command finds LEVERET_ID, LEVERET_QUEUE, LEVERET_ACCOUNT, LEVERET_SERVER, LEVERET_DELIVERIES and
-    LEVERET_CONTENT_TYPE in its environment, and each header as LEVERET_HEADER_NAME.
+    LEVERET_CONTENT_TYPE in its environment, and each header as LEVERET_HEADER_NAME. It finds LEVERET_KEY where that is
+    the key that is used here; one from an option, a file or a profile is not passed on.
 
     SIGTERM and Ctrl-C let the commands end that are running; a second one ends them, and the exit code is 1. With
     --until-empty, what is hidden is left, and the exit code is 1 where the last attempt at a message failed.
@@ -52,16 +52,27 @@ def work(target: Target, queue: str, command: tuple[str, ...], **options: Any) -
     """
     if shutil.which(command[0]) is None:
         raise Ended(Code.WRONG_USE, f"there is no command '{command[0]}' that can be run; nothing was claimed")
-    told = {"LEVERET_QUEUE": queue, "LEVERET_ACCOUNT": target.account, "LEVERET_SERVER": target.server}
-    orders = Orders(command, {**os.environ, **told}, **options)
+    orders = Orders(command, _environment(target, queue, os.environ), **options)
     ended = asyncio.run(_work(target, queue, orders))
     if ended.killed or (orders.until_empty and ended.failed):
         raise Ended(Code.FAILED, _sum(ended))
     click.echo(f"leveret: {_sum(ended)}", err=True)
 
 
+def _environment(target: Target, queue: str, base: Mapping[str, str]) -> dict[str, str]:
+    """What all commands are told. A key that was not given by the environment is nobody's but ours, and one that is for
+    another server than this one must not be sent here by a command that finds both."""
+    environ = dict(base)
+    if environ.get("LEVERET_KEY") != target.key:
+        environ.pop("LEVERET_KEY", None)
+    if target.ca is not None:
+        environ["LEVERET_CA"] = target.ca
+    told = {"LEVERET_QUEUE": queue, "LEVERET_ACCOUNT": target.account, "LEVERET_SERVER": target.server}
+    return {**environ, **told}
+
+
 async def _work(target: Target, queue: str, orders: Orders) -> Workforce:
-    async with connect_async(target.server) as client:
+    async with target.async_client() as client:
         workforce = Workforce(client.queue(target.account, queue), orders, say)
         loop = asyncio.get_running_loop()
         for number in _signals():

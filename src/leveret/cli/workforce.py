@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar, cast
 
-from leveret.client import LeaseLost, LeveretError, Message, ServerFailed, Unavailable
+from leveret.client import LeaseLost, LeveretError, Message, ServerFailed, TooManyRequests, Unavailable
+from leveret.client.operations import MAX_ASKED
 
 T = TypeVar("T")
 
@@ -125,6 +126,7 @@ class Workforce:
         self._stopping = False
         self._killing = False  # whether a second signal came
         self._reached = False  # whether the service ever answered
+        self._unanswered = False  # whether it ended a connection before that
         self._away = False  # whether it was said that it doesn't any more
         self._waits: set[asyncio.Future[Any]] = set()  # what is given up at a stop
         self._runs: set[_Run] = set()
@@ -160,13 +162,18 @@ class Workforce:
                 claiming = self._source.claim(self._orders.seconds, wait=wait, keep=False)
                 held = await self._or_stop(claiming)
             except (Unavailable, ServerFailed) as error:
-                if not self._reached:
+                busy = isinstance(error, TooManyRequests)
+                if not (self._reached or busy):
+                    if error.code == "unanswered" and not self._unanswered:
+                        self._unanswered = True  # as where a key ends while it waits: the next time it is said
+                        continue
                     self._give_up(error)
                     return
                 if not self._away:
-                    self._say(f"the server is away: {error}")
+                    self._say(f"the server {'says to come later' if busy else 'is away'}: {error}")
                 self._away = True
-                await self._or_stop(self._slept(pause))
+                asked = (error.retry_after or 0) if isinstance(error, TooManyRequests) else 0
+                await self._or_stop(self._slept(max(pause, min(asked, MAX_ASKED))))
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
             except Exception as error:

@@ -5,23 +5,29 @@ from leveret.client.claim import Claim
 from leveret.client.client import Client, Queue
 from leveret.client.connect import connect, connect_async
 from leveret.client.errors import (
+    AccountFull,
     BadRequest,
     ClientClosed,
     Exists,
+    Forbidden,
     InvalidUrl,
     LeaseLost,
     LeveretError,
     QueueFull,
     ServerFailed,
     TooLarge,
+    TooManyRequests,
+    Unauthorized,
     Unavailable,
 )
+from leveret.client.key import InsecureKey
 from leveret.client.values import Backoff, Draft, Message, Outcome, Policy, QueueStats, exponential
 from leveret.client.workers import AsyncWorker, Worker, worker
 from leveret.ids import make_id
 from leveret.model import InvalidName
 
 __all__ = [
+    "AccountFull",
     "AsyncClaim",
     "AsyncClient",
     "AsyncQueue",
@@ -33,6 +39,8 @@ __all__ = [
     "ClientClosed",
     "Draft",
     "Exists",
+    "Forbidden",
+    "InsecureKey",
     "InvalidName",
     "InvalidUrl",
     "LeaseLost",
@@ -45,6 +53,8 @@ __all__ = [
     "QueueStats",
     "ServerFailed",
     "TooLarge",
+    "TooManyRequests",
+    "Unauthorized",
     "Unavailable",
     "Worker",
     "connect",

@@ -11,7 +11,15 @@ from typing import Protocol, Self, TypeVar
 from leveret.client.calls import Call, Found, Operation, Pause, Reply, Retry, Stream
 from leveret.client.claim import ClaimedMessage
 from leveret.client.client import ENDLESS_WAIT
-from leveret.client.errors import ClientClosed, LeaseLost, LeveretError, Unavailable
+from leveret.client.errors import (
+    ClientClosed,
+    Forbidden,
+    LeaseLost,
+    LeveretError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
 from leveret.client.lease import EXTEND_AFTER, TRY_AGAIN_AFTER, Lease
 from leveret.client.operations import QueueCalls, ServiceCalls, later
 from leveret.client.values import Backoff, Draft, Message, Outcome, Policy, QueueStats
@@ -196,10 +204,10 @@ class AsyncQueue:
         while True:
             try:
                 claim = await self.claim(seconds, wait=ENDLESS_WAIT, backoff=backoff, keep=keep)
-            except Unavailable:
-                if not reached:
+            except Unavailable as error:
+                if not reached and not isinstance(error, TooManyRequests):
                     raise
-                await self.client.sleep(later(self.client.retry, failed).seconds)
+                await self.client.sleep(later(self.client.retry, failed, error).seconds)
                 failed += 1
                 continue
             reached, failed = True, 0
@@ -291,7 +299,7 @@ class AsyncClaim(ClaimedMessage):
                     return
                 try:
                     await self._client.perform(self._lease.prolong())
-                except LeaseLost:
+                except (LeaseLost, Unauthorized, Forbidden):
                     return
                 except LeveretError:
                     pause = TRY_AGAIN_AFTER

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from leveret.client.errors import PASSING, LeveretError, Unavailable, error_for
+from leveret.client.errors import PASSING, LeveretError, TooManyRequests, Unavailable, error_for
 
 T = TypeVar("T")
 
@@ -65,6 +65,10 @@ class Unsent(Exception):
     """The service could not be reached: it knows nothing of the call."""
 
 
+class Untrusted(Unsent):
+    """What answers there could not prove that it is the service: it was told nothing, and to repeat it is no use."""
+
+
 class Unanswered(Exception):
     """The answer did not come; whether the service received the call is not known."""
 
@@ -76,13 +80,14 @@ class Retry:
     retries: int = 3
     first: float = 0.1  # seconds; each pause is up to twice as long as the one before
     longest: float = 30.0  # seconds
+    patience: float = 30.0  # seconds that a call waits at most, in all, because there were too many requests
     spread: Callable[[], float] = field(default=random.random)  # from 0 to 1, so that clients don't come all at once
 
     def pause(self, attempt: int, reply: Reply | None = None) -> Pause:
         """After the attempt with this number, from 0. The service may say how long (RFC 9110 section 10.2.3)."""
-        asked = reply.headers.get("retry-after", "") if reply else ""
-        if asked.isascii() and asked.isdigit() and len(asked) < 9:
-            return Pause(min(float(asked), 2 * self.longest))
+        asked = None if reply is None else _retry_after(reply)
+        if asked is not None:
+            return Pause(min(float(asked), max(2 * self.longest, self.patience)))
         longest = min(self.longest, self.first * 2.0 ** min(attempt, 30))
         return Pause(longest * (0.5 + 0.5 * self.spread()))
 
@@ -93,15 +98,19 @@ ONCE: Final = Retry(retries=0)
 def ask(call: Call, retry: Retry) -> Operation[Reply]:
     """The answer to a call, whatever its status, but for those that pass by.
 
-    Repeats what is safe, and what was never received; raises `Unavailable` where that is no use.
+    Repeats what is safe, what was never received, and what was refused because there were too many requests; raises
+    `Unavailable` where that is no use.
     """
     attempt = 0
     repeated = False
+    patience = retry.patience if call.patience is None else min(retry.patience, call.patience)
     while True:
         reply: Reply | None = None
         problem: LeveretError
         try:
             reply = yield call
+        except Untrusted as error:
+            again, problem = False, Unavailable("untrusted", None, str(error))
         except Unsent as error:
             again, problem = True, Unavailable("unreachable", None, str(error))
         except Unanswered as error:
@@ -111,8 +120,16 @@ def ask(call: Call, retry: Retry) -> Operation[Reply]:
             assert reply is not None
             if reply.status not in PASSING:
                 return Reply(reply.status, reply.headers, reply.body, repeated)
-            again, problem = call.safe, error_of(reply)
-            repeated = True
+            problem = error_of(reply)
+            if isinstance(problem, TooManyRequests):
+                asked = problem.retry_after or 0
+                again = asked <= patience
+                patience -= asked
+            elif isinstance(problem, Unavailable):
+                again = call.safe
+                repeated = True
+            else:  # an account that is full is not so for a moment
+                raise problem
         if not again or attempt >= retry.retries:
             raise problem
         yield retry.pause(attempt, reply)
@@ -128,4 +145,9 @@ def error_of(reply: Reply) -> LeveretError:
     except (ValueError, KeyError, TypeError):
         text = reply.body[:200].decode("utf-8", "replace").strip()
         detail = f"the answer is {reply.status}" + (f": {text}" if text else "")
-    return error_for(code, reply.status, detail)
+    return error_for(code, reply.status, detail, _retry_after(reply))
+
+
+def _retry_after(reply: Reply) -> int | None:
+    asked = reply.headers.get("retry-after", "")
+    return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 9 else None

@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from leveret.client.errors import LeaseLost, LeveretError
+from leveret.client.errors import Forbidden, LeaseLost, LeveretError, Unauthorized
 from leveret.client.lease import Lease
 from leveret.client.values import Message
 
@@ -62,6 +62,11 @@ class ClaimedMessage:
         """Whether the service said that the lease is not this claim's any more: another worker may have the message."""
         return self._lease.lost
 
+    @property
+    def over(self) -> bool:
+        """Whether this claim deleted the message, or released it."""
+        return self._lease.over
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r}, {len(self.body)} bytes)"
 
@@ -112,7 +117,7 @@ class Claim(ClaimedMessage):
                 return False
             try:
                 self._client.perform(self._lease.prolong())
-            except LeaseLost:
+            except (LeaseLost, Unauthorized, Forbidden):
                 return False
             except LeveretError:
                 return None

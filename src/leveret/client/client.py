@@ -8,7 +8,7 @@ from typing import Protocol, Self, TypeVar
 
 from leveret.client.calls import Call, Found, Operation, Pause, Reply, Retry, Stream
 from leveret.client.claim import Claim
-from leveret.client.errors import ClientClosed, Unavailable
+from leveret.client.errors import ClientClosed, TooManyRequests, Unavailable
 from leveret.client.keeper import LeaseKeeper
 from leveret.client.lease import Lease
 from leveret.client.operations import QueueCalls, ServiceCalls, later
@@ -231,10 +231,10 @@ class Queue:
         while True:
             try:
                 claim = self.claim(seconds, wait=ENDLESS_WAIT, backoff=backoff, keep=keep)
-            except Unavailable:
-                if not reached:
+            except Unavailable as error:
+                if not reached and not isinstance(error, TooManyRequests):
                     raise
-                self.client.perform(_rest(later(self.client.retry, failed)))
+                self.client.perform(_rest(later(self.client.retry, failed, error)))
                 failed += 1
                 continue
             reached, failed = True, 0

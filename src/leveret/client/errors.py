@@ -38,6 +38,18 @@ class QueueFull(LeveretError):
     """The queue's policy allows no more messages, or no more bytes; a worker has to take some first."""
 
 
+class AccountFull(LeveretError):
+    """The account has as much stored as it may; some of it has to be taken first, and to wait alone is no use."""
+
+
+class Unauthorized(LeveretError):
+    """The service asks for a key, or takes this one not, or no more: it is unknown, expired or revoked."""
+
+
+class Forbidden(LeveretError):
+    """The key is good, and doesn't allow this."""
+
+
 class TooLarge(LeveretError):
     """The message is larger than the service takes."""
 
@@ -51,6 +63,18 @@ class Unavailable(LeveretError):
 
     Where it didn't answer (`status` is None), it may have done what it was asked for.
     """
+
+
+class TooManyRequests(Unavailable):
+    """The service is asked for more, or more often, than its limits allow; of this it did nothing, also when asked
+    again. `retry_after` is the seconds in which to ask it again, None where it doesn't say."""
+
+    def __init__(self, code: str, status: int | None, detail: str, retry_after: int | None = None) -> None:
+        super().__init__(code, status, detail)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[type[LeveretError], tuple[str, int | None, str, int | None]]:  # type: ignore[override]
+        return type(self), (self.code, self.status, self.detail, self.retry_after)
 
 
 class ServerFailed(LeveretError):
@@ -76,13 +100,25 @@ class ClientClosed(LeveretError):
 # Answers that the same request may not get again: RFC 6585 section 4, RFC 9110 section 15.6, RFC 4918 section 11.5.
 PASSING: Final = frozenset({429, 502, 503, 504, 507})
 
-_BY_CODE: Final[dict[str, type[LeveretError]]] = {"lease-lost": LeaseLost, "queue-full": QueueFull}
-_BY_STATUS: Final[dict[int, type[LeveretError]]] = {400: BadRequest, 412: Exists, 413: TooLarge}
+_BY_CODE: Final[dict[str, type[LeveretError]]] = {
+    "lease-lost": LeaseLost,
+    "queue-full": QueueFull,
+    "account-full": AccountFull,
+}
+_BY_STATUS: Final[dict[int, type[LeveretError]]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    412: Exists,
+    413: TooLarge,
+}
 
 
-def error_for(code: str, status: int, detail: str) -> LeveretError:
-    """The exception for an answer with this status (400 or more) and code."""
+def error_for(code: str, status: int, detail: str, retry_after: int | None = None) -> LeveretError:
+    """The exception for an answer with this status (400 or more) and code, and its Retry-After in seconds."""
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status)
+    if kind is None and status == 429:
+        return TooManyRequests(code, status, detail, retry_after)
     if kind is None:
         kind = Unavailable if status in PASSING else ServerFailed if status >= 500 else LeveretError
     return kind(code, status, detail)

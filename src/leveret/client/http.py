@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
-import ssl
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from leveret.client.calls import Call, Reply, Unanswered, Unsent
-from leveret.client.errors import ClientClosed, InvalidUrl
+from leveret.client.calls import Call, Reply, Unanswered, Unsent, Untrusted
+from leveret.client.errors import ClientClosed
+from leveret.client.place import Place, why_untrusted
 from scalestack.http.message import header_text
 
 _KEPT_ALIVE: Final = 30.0  # seconds that an idle connection is kept: less than a server keeps it
@@ -29,56 +25,15 @@ _CONNECTED: Final = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a URL leads."""
-
-    url: str
-    socket: str | None = None  # path of a Unix socket
-    near: bool = False  # whether it is this machine: then no proxy is asked
-
-    @classmethod
-    def of(cls, url: str) -> Place:
-        """`InvalidUrl` for one that is none of http, https and unix."""
-        parts = urlsplit(url)
-        if parts.query or parts.fragment:
-            raise InvalidUrl(f"'{url}' has a query or a fragment; the address alone is expected")
-        if parts.scheme == "unix":
-            if parts.netloc or not parts.path.startswith("/"):
-                raise InvalidUrl(f"'{url}' names no socket; unix:///path/to.sock is expected")
-            return cls("http://localhost", unquote(parts.path), near=True)
-        try:
-            host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            raise InvalidUrl(f"'{url}' has no port that could be: {error}") from error
-        if parts.scheme not in {"http", "https"} or not host:
-            raise InvalidUrl(f"'{url}' names no server; http://host:port is expected")
-        try:
-            host.encode("idna")
-        except UnicodeError as error:
-            raise InvalidUrl(f"'{url}' has a host that can't be named so: {error}") from error
-        version = re.search(r"/v\d+\.\d+(/|$)", parts.path)
-        if version:
-            raise InvalidUrl(f"'{url}' leads into the API; give the server alone: {url[: url.index(version[0])]}")
-        return cls(url.rstrip("/"), near=_is_loopback(host))
-
-    @property
-    def shown(self) -> str:
-        return f"unix://{self.socket}" if self.socket else self.url
-
-    def context(self) -> ssl.SSLContext:
-        # Without https none is used, and to load the authorities takes longer than all else.
-        return (
-            ssl.create_default_context() if self.url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        )
-
-
 class HttpTransport:
     """For the blocking client."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        self._place = Place.of(url)
+    def __init__(self, place: Place, timeout: float, key: bytes | None = None, ca: str | None = None) -> None:
+        """`key` is the value of the Authorization header; `timeout` and `ca` as in `connect`."""
+        self._place = place
         self._timeout = timeout
+        self._headers = _headers(key)
+        self._context = place.context(ca)
         self._closed = False
         self._open()
 
@@ -86,7 +41,7 @@ class HttpTransport:
         self._pid = os.getpid()
         self._lock = threading.Lock()  # guards the sockets
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        context = self._place.context()
+        context = self._context
         uds = self._place.socket
         self._client = httpx.Client(
             base_url=self._place.url,
@@ -94,7 +49,8 @@ class HttpTransport:
             verify=context,
             limits=_LIMITS,
             trust_env=not self._place.near,
-            headers={"User-Agent": "leveret-client", "Accept": "*/*"},
+            headers=self._headers,
+            follow_redirects=False,  # the key is for this server alone
         )
 
     def send(self, call: Call) -> Reply:
@@ -134,13 +90,14 @@ class HttpTransport:
 class AsyncHttpTransport:
     """For the asynchronous client."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        self._place = Place.of(url)
+    def __init__(self, place: Place, timeout: float, key: bytes | None = None, ca: str | None = None) -> None:
+        """`key` is the value of the Authorization header; `timeout` and `ca` as in `connect`."""
+        self._place = place
         self._timeout = timeout
         self._closed = False
         self._sending: set[asyncio.Task[Any]] = set()
         self._ended: set[asyncio.Task[Any]] = set()  # those of them that `close` cancelled
-        context = self._place.context()
+        context = place.context(ca)
         uds = self._place.socket
         self._client = httpx.AsyncClient(
             base_url=self._place.url,
@@ -148,7 +105,8 @@ class AsyncHttpTransport:
             verify=context,
             limits=_LIMITS,
             trust_env=not self._place.near,
-            headers={"User-Agent": "leveret-client", "Accept": "*/*"},
+            headers=_headers(key),
+            follow_redirects=False,  # the key is for this server alone
         )
 
     async def send(self, call: Call) -> Reply:
@@ -182,6 +140,14 @@ class AsyncHttpTransport:
         await self._client.aclose()
 
 
+def _headers(key: bytes | None) -> httpx.Headers:
+    """Of every request. Their repr doesn't show the key."""
+    headers = httpx.Headers({b"User-Agent": b"leveret-client", b"Accept": b"*/*"})
+    if key is not None:
+        headers["Authorization"] = key.decode()
+    return headers
+
+
 def _timeout(call: Call, usual: float) -> httpx.Timeout:
     seconds = usual if call.patience is None else min(usual, call.patience)
     return httpx.Timeout(seconds, read=seconds + call.wait)
@@ -201,6 +167,9 @@ def _translated(place: Place, is_closed: Callable[[], bool]) -> Iterator[None]:
     except (httpx.HTTPError, RuntimeError, OSError) as error:
         if is_closed():
             raise ClientClosed.now() from error
+        untrusted = why_untrusted(error)
+        if untrusted is not None:
+            raise Untrusted(f"{place.shown} can't be trusted: {untrusted}") from error
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
             raise Unsent(f"{place.shown} can't be reached: {_said(error)}") from error
         if isinstance(error, httpx.TimeoutException):
@@ -212,12 +181,3 @@ def _translated(place: Place, is_closed: Callable[[], bool]) -> Iterator[None]:
 
 def _said(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

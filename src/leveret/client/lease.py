@@ -7,7 +7,7 @@ import math
 from typing import Final, TypeVar
 
 from leveret.client.calls import Operation, Pause
-from leveret.client.errors import LeaseLost, Unavailable
+from leveret.client.errors import LeaseLost, TooManyRequests, Unavailable
 from leveret.client.operations import QueueCalls
 from leveret.client.values import Backoff, Message, check_whole
 from leveret.model import MAX_SECONDS
@@ -59,7 +59,11 @@ class Lease:
             except Unavailable as error:
                 if left <= 0 or not self._calls.retries:
                     raise
-                sent = sent or error.code != "unreachable"
+                if isinstance(error, TooManyRequests):
+                    pause = max(_BETWEEN_TRIES, error.retry_after or 0)
+                else:
+                    pause = _BETWEEN_TRIES
+                    sent = sent or error.code not in {"unreachable", "untrusted"}
             except LeaseLost as error:
                 if not (sent and error.code == "no-such-message"):
                     raise
@@ -67,7 +71,7 @@ class Lease:
                 return
             else:
                 return
-            pause = min(left, _BETWEEN_TRIES)
+            pause = min(left, pause)
             yield Pause(pause)
             left -= pause
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from leveret.client import wire
 from leveret.client.calls import JSON, Call, Found, Operation, Pause, Reply, Retry, Stream, ask, error_of
-from leveret.client.errors import Unavailable
+from leveret.client.errors import LeveretError, TooManyRequests, Unavailable
 from leveret.client.values import Draft, Message, Outcome, Policy, QueueStats, as_bytes, check_whole
 from leveret.ids import make_id
 from leveret.model import check_name
@@ -20,6 +20,7 @@ MAX_BATCH: Final = 4 << 20  # bytes of a request that publishes many
 MAX_QUERY: Final = 6 << 10  # bytes of ids and receipts in one request: what is between may take no more than 8 KiB
 FOLLOW_WAIT: Final = 20  # seconds that one request of a follower waits
 FOLLOW_PAGE: Final = 100  # messages that it takes at once
+MAX_ASKED: Final = 3600  # seconds for which a service may ask that what is tried for ever be left
 
 _ROOT: Final = "/v1.1"
 
@@ -32,7 +33,7 @@ class ServiceCalls:
 
     def versions(self) -> Operation[list[str]]:
         reply = yield from ask(Call("GET", "/", safe=True), self._retry)
-        return wire.read(_good(reply).body, wire.names)
+        return wire.read(good(reply).body, wire.names)
 
     def accounts(self) -> Stream[str]:
         return _names(_ROOT, self._retry)
@@ -48,7 +49,7 @@ class ServiceCalls:
             seen: set[str] = set()
             while True:
                 reply = yield from ask(Call("GET", path + _query(detail="all", marker=marker), safe=True), self._retry)
-                page = [] if _is_nothing(reply) else wire.read(_good(reply).body, wire.stats)
+                page = [] if _is_nothing(reply) else wire.read(good(reply).body, wire.stats)
                 fresh = [stats for stats in page if stats.name not in seen]
                 seen.update(stats.name for stats in fresh)
                 found += fresh
@@ -58,7 +59,7 @@ class ServiceCalls:
         for part in _in_parts([("id", check_name("queue", name)) for name in names], 1):
             reply = yield from ask(Call("GET", f"{path}?detail=all&{urlencode(part)}", safe=True), self._retry)
             if not _is_nothing(reply):
-                found += wire.read(_good(reply).body, wire.stats)
+                found += wire.read(good(reply).body, wire.stats)
         return found
 
     def delete_account(self, account: str) -> Operation[bool]:
@@ -87,7 +88,7 @@ class QueueCalls:
         target = self._message(draft.id) + _query(ttl=draft.ttl, hide=draft.hide)
         # A second request for what is to be new would find what the first one made.
         call = Call("PUT", target, headers, as_bytes(draft.body), safe=not only_new)
-        _good((yield from ask(call, self._retry)))
+        good((yield from ask(call, self._retry)))
         return draft.id
 
     def put_many(self, given: Iterable[bytes | str | Draft]) -> Operation[list[str]]:
@@ -98,20 +99,20 @@ class QueueCalls:
         for batch in _batches(map(wire.draft, drafts)):
             body = b'{"messages":[' + b",".join(batch) + b"]}"
             call = Call("PUT", self._path, [(b"Content-Type", JSON)], body, safe=True)
-            ids += wire.read(_good((yield from ask(call, self._retry))).body, wire.names)
+            ids += wire.read(good((yield from ask(call, self._retry))).body, wire.names)
         return ids
 
     # Reading.
 
     def get(self, id: str) -> Operation[Message | None]:
         reply = yield from ask(Call("GET", self._message(id) + "?detail=all", safe=True), self._retry)
-        return None if _is_gone(reply) else wire.read(_good(reply).body, wire.message)
+        return None if _is_gone(reply) else wire.read(good(reply).body, wire.message)
 
     def get_many(self, ids: Iterable[str]) -> Operation[list[Message | None]]:
         found: list[Message | None] = []
         for part in _in_parts(_by_id(ids), 1):
             call = Call("GET", f"{self._path}?detail=all&{urlencode(part)}", safe=True)
-            found += wire.read(_good((yield from ask(call, self._retry))).body, wire.done_messages)
+            found += wire.read(good((yield from ask(call, self._retry))).body, wire.done_messages)
         return found
 
     def messages(self, limit: int | None, after: str | None, hidden: bool, newest_first: bool) -> Stream[Message]:
@@ -123,7 +124,7 @@ class QueueCalls:
             reply = yield from ask(Call("GET", self._path + query, safe=True), self._retry)
             if _is_nothing(reply):
                 return
-            page = wire.read(_good(reply).body, wire.messages)
+            page = wire.read(good(reply).body, wire.messages)
             yield Found(page)
             left = None if left is None else left - len(page)
             if not page or not _has_more(reply):
@@ -137,15 +138,15 @@ class QueueCalls:
             query = _query(detail="all", limit=FOLLOW_PAGE, after=after, match_hidden=_flag(hidden), wait=FOLLOW_WAIT)
             try:
                 reply = yield from ask(Call("GET", self._path + query, safe=True, wait=FOLLOW_WAIT), self._retry)
-            except Unavailable:
-                if not reached:
+            except Unavailable as error:
+                if not reached and not isinstance(error, TooManyRequests):
                     raise  # more likely a wrong URL than a server that starts again
-                yield later(self._retry, failed)
+                yield later(self._retry, failed, error)
                 failed += 1
                 continue
             failed, reached = 0, True
             if not _is_nothing(reply):
-                page = wire.read(_good(reply).body, wire.messages)
+                page = wire.read(good(reply).body, wire.messages)
                 if page:
                     after = page[-1].marker
                 yield Found(page)
@@ -165,7 +166,7 @@ class QueueCalls:
 
     def _take(self, method: str, query: str, wait: int) -> Operation[list[Message]]:
         reply = yield from ask(Call(method, self._path + query, wait=wait), self._retry)
-        return [] if _is_nothing(reply) else wire.read(_good(reply).body, wire.messages)
+        return [] if _is_nothing(reply) else wire.read(good(reply).body, wire.messages)
 
     # Changing and deleting by id.
 
@@ -186,7 +187,7 @@ class QueueCalls:
         call = Call("POST", self._message(id) + query, safe=safe, patience=patience)
         retry = self._retry if patience is None else dataclasses.replace(self._retry, retries=0)
         reply = yield from ask(call, retry)
-        return None if _is_gone(reply) else wire.read(_good(reply).body, wire.message)
+        return None if _is_gone(reply) else wire.read(good(reply).body, wire.message)
 
     def release(self, id: str, seconds: int, receipt: str | None) -> Operation[bool]:
         """False where the message is gone."""
@@ -196,14 +197,14 @@ class QueueCalls:
         if _is_gone(reply):
             return False
         if not (reply.repeated and _code(reply) == "lease-lost"):  # the first request may have done it
-            _good(reply)
+            good(reply)
         return True
 
     def delete(self, id: str, receipt: str | None) -> Operation[bool]:
         reply = yield from ask(Call("DELETE", self._message(id) + _query(receipt=receipt), safe=True), self._retry)
         if _is_gone(reply):
             return reply.repeated  # the first request may have done it
-        _good(reply)
+        good(reply)
         return True
 
     def delete_many(self, ids: Iterable[str], receipts: Iterable[str] | None) -> Operation[list[Outcome]]:
@@ -217,7 +218,7 @@ class QueueCalls:
         for part in _in_parts(pairs, 1 if receipts is None else 2):
             call = Call("DELETE", f"{self._path}?{urlencode(part)}", safe=True)
             reply = yield from ask(call, self._retry)
-            told = wire.read(_good(reply).body, wire.outcomes)
+            told = wire.read(good(reply).body, wire.outcomes)
             if reply.repeated:  # the first request may have done it
                 told = [Outcome.DONE if each is Outcome.GONE else each for each in told]
             found += told
@@ -232,7 +233,7 @@ class QueueCalls:
         """Change it by some members, or by none; None takes it all away. Answers what is in force then."""
         body = json.dumps(change).encode()
         call = Call("PATCH", self._path, [(b"Content-Type", JSON)], body, safe=True)
-        return wire.read(_good((yield from ask(call, self._retry))).body, wire.policy)
+        return wire.read(good((yield from ask(call, self._retry))).body, wire.policy)
 
     def _message(self, id: str) -> str:
         return f"{self._path}/{quote(check_name('message', id), safe='')}"
@@ -249,9 +250,11 @@ def complete(draft: Draft) -> Draft:
     return draft
 
 
-def later(retry: Retry, failed: int) -> Pause:
+def later(retry: Retry, failed: int, error: LeveretError) -> Pause:
     """How long to wait before trying again what is tried for ever; `failed` is how often it failed in a row before."""
-    return dataclasses.replace(retry, first=1.0).pause(failed)
+    pause = dataclasses.replace(retry, first=1.0).pause(failed)
+    asked = error.retry_after if isinstance(error, TooManyRequests) else None
+    return pause if asked is None else Pause(max(pause.seconds, min(asked, MAX_ASKED)))
 
 
 def _names(path: str, retry: Retry) -> Stream[str]:
@@ -259,7 +262,7 @@ def _names(path: str, retry: Retry) -> Stream[str]:
     seen: set[str] = set()  # where the marker has vanished, a page begins with the first name again
     while True:
         reply = yield from ask(Call("GET", path + _query(limit=PAGE, marker=marker), safe=True), retry)
-        page = [] if _is_nothing(reply) else wire.read(_good(reply).body, wire.names)
+        page = [] if _is_nothing(reply) else wire.read(good(reply).body, wire.names)
         fresh = [name for name in page if name not in seen]
         seen.update(fresh)
         yield Found(fresh)
@@ -275,11 +278,12 @@ def _until_nothing(call: Call, retry: Retry) -> Operation[bool]:
         reply = yield from ask(call, retry)
         if _is_nothing(reply):
             return any_at_all
-        _good(reply)
+        good(reply)
         any_at_all = True
 
 
-def _good(reply: Reply) -> Reply:
+def good(reply: Reply) -> Reply:
+    """The answer, where it says that it was done; the error that it says, where it doesn't."""
     if reply.status >= 300:  # a redirection is not followed: a service has none
         raise error_of(reply)
     return reply

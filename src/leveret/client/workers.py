@@ -17,9 +17,16 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeAlias, cast, overload
 
 from leveret.client.aio import AsyncClaim, AsyncQueue
-from leveret.client.claim import Claim
+from leveret.client.claim import Claim, ClaimedMessage
 from leveret.client.client import Queue
-from leveret.client.errors import LeaseLost, LeveretError, ServerFailed, Unavailable
+from leveret.client.errors import (
+    Forbidden,
+    LeaseLost,
+    LeveretError,
+    ServerFailed,
+    Unauthorized,
+    Unavailable,
+)
 from leveret.client.operations import PAGE, later
 from leveret.client.values import Backoff, Message, exponential
 
@@ -55,14 +62,15 @@ class _Working:
         # Not more than that: it is called by a signal handler, which can't wait for a lock.
         self._stopping = True
 
-    def _report(self, id: str, error: Exception) -> None:
+    def _report(self, claim: ClaimedMessage, error: Exception) -> None:
         said = f"{type(error).__name__}: {error}".splitlines()[0]
-        if isinstance(error, LeaseLost | Unavailable):
+        refused = isinstance(error, Unauthorized | Forbidden) and not claim.over
+        if refused or isinstance(error, LeaseLost | Unavailable):
             # That is what became of the delete: what could not be told is handed out again when its lease ends.
-            _log.warning("%s: message '%s' may be worked on again: %s", self._name, id, said)
+            _log.warning("%s: message '%s' may be worked on again: %s", self._name, claim.id, said)
             return
         _log.error(
-            "%s: message '%s' failed, and is released to be tried again: %s", self._name, id, said, exc_info=error
+            "%s: message '%s' failed, and is released to be tried again: %s", self._name, claim.id, said, exc_info=error
         )
 
     def _report_away(self, error: LeveretError, seconds: float) -> None:
@@ -81,7 +89,8 @@ class Worker(_Working):
     def run(self) -> None:
         """Work until `stop`, or, where this is the main thread, until SIGTERM or SIGINT; then finish what is running.
 
-        A second signal does what it did before. Where the service can't be reached, it tries again without an end.
+        A second signal does what it did before. Where the service can't be reached, or asks for a pause, it tries again
+        without an end; where it takes the key not or no more (`Unauthorized`, `Forbidden`), that is raised.
         """
         self._stopping = False
         free = threading.Semaphore(self._concurrency)
@@ -111,12 +120,12 @@ class Worker(_Working):
             with claim:
                 self.function(claim.message)
         except Exception as error:
-            self._report(claim.id, error)
+            self._report(claim, error)
         finally:
             free.release()
 
     def _rest(self, error: LeveretError, failed: int) -> None:
-        left = later(self.queue.client.retry, failed).seconds
+        left = later(self.queue.client.retry, failed, error).seconds
         self._report_away(error, left)
         while left > 0 and not self._stopping:
             self.queue.client.sleep(min(left, _POLL))
@@ -141,8 +150,8 @@ class AsyncWorker(_Working):
         """Work in an event loop of its own until `stop`, or, where this is the main thread, until SIGTERM or SIGINT;
         then finish what is running, and close the queue's client, which ends with its loop.
 
-        A second signal does what it would without this. Where the service can't be reached, it tries again without an
-        end.
+        A second signal does what it would without this. Where the service can't be reached, or asks for a pause, it
+        tries again without an end; where it takes the key not or no more (`Unauthorized`, `Forbidden`), that is raised.
         """
         asyncio.run(self._run())
 
@@ -154,6 +163,7 @@ class AsyncWorker(_Working):
         self._stopping = False
         free = asyncio.Semaphore(self._concurrency)
         failed = 0
+        refusal: LeveretError | None = None
         async with asyncio.TaskGroup() as tasks:
             while not self._stopping:
                 await free.acquire()
@@ -169,10 +179,15 @@ class AsyncWorker(_Working):
                 except (Unavailable, ServerFailed) as error:
                     await self._rest(error, failed)
                     failed += 1
+                except LeveretError as error:
+                    refusal = error  # to raise it here would cancel what is running
+                    break
                 for _ in range(room - len(claims)):
                     free.release()
                 for claim in claims:
                     tasks.create_task(self._work(claim, free))
+        if refusal is not None:
+            raise refusal
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -197,12 +212,12 @@ class AsyncWorker(_Working):
             async with claim:
                 await self.function(claim.message)
         except Exception as error:
-            self._report(claim.id, error)
+            self._report(claim, error)
         finally:
             free.release()
 
     async def _rest(self, error: LeveretError, failed: int) -> None:
-        left = later(self.queue.client.retry, failed).seconds
+        left = later(self.queue.client.retry, failed, error).seconds
         self._report_away(error, left)
         while left > 0 and not self._stopping:
             await self.queue.client.sleep(min(left, _POLL))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from scalestack.auth.keys.private import make_private
+from scalestack.private import make_private
 
 # Append: each line goes to the end of that moment, whoever else writes. Non-blocking, so that opening a pipe that
 # nobody reads is an error and not a wait.

@@ -10,7 +10,6 @@ from typing import Annotated, Final, TypeVar, cast
 from scalestack.auth.authority import Authority
 from scalestack.auth.guard import Guard
 from scalestack.auth.slow import Failures
-from scalestack.clock import steady_clock
 from scalestack.config import Between
 from scalestack.http.server import HttpServer
 from scalestack.module import Module, Needs, NoConfig
@@ -41,7 +40,8 @@ class AuthModule(Module[AuthConfig]):
         self._http = needs[HttpServer]
         self._authority = Authority(self._http.renew_layers)
         failures = Failures(config.failures, config.failure_rate, _LONGEST)
-        self._guard = Guard(self._authority, failures, steady_clock(), time.monotonic)
+        # Wall time as it is now: others set when credentials expire, by their own clocks.
+        self._guard = Guard(self._authority, failures, time.time, time.monotonic)
         self._network = needs[Network]
         self._thread = self._network.loops.threads[0]  # times the rechecks
         self._timer: asyncio.TimerHandle | None = None

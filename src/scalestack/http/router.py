@@ -10,7 +10,8 @@ from scalestack.http.message import Handler, Request, Response, decode_percent
 from scalestack.http.problem import HttpError
 
 PUBLIC: Final = "public"  # an action that anybody may do
-ADMIN: Final = "admin"  # an action of those who run the service
+ADMIN: Final = "admin"  # an action of those who run the service: whoever may do it may do everything
+METRICS: Final = "metrics"  # an action of those who watch it, and may do nothing else
 
 _MEMORIES: Final = 4096  # starts of paths that are remembered
 _MEMORABLE: Final = 600  # bytes; a longer one is not

@@ -9,7 +9,7 @@ from prometheus_client import ProcessCollector
 
 from scalestack.config import Between
 from scalestack.event.loops import Loops
-from scalestack.http.router import ADMIN, Route
+from scalestack.http.router import METRICS, Route
 from scalestack.http.server import HttpServer
 from scalestack.metrics.registry import Metrics
 from scalestack.metrics.serving import ConnectionSeries, LagSeries, RequestSeries
@@ -40,7 +40,7 @@ class MetricsModule(Module[MetricsConfig]):
         self._requests = RequestSeries(threads)
         self._lag = LagSeries(threads)
         self._connections = ConnectionSeries(needs[Network])
-        self._routes = [Route("GET", "/metrics", self._metrics.scrape, action=ADMIN)]
+        self._routes = [Route("GET", "/metrics", self._metrics.scrape, action=METRICS)]
 
     def provider(self, interface: type[T]) -> T:
         return cast("T", self._metrics)

@@ -123,6 +123,11 @@ class TestRequests:
         assert make() == (b"PUT /base/v1.1/a%20b/q/7-0?ttl=0 HTTP/1.1\r\nHost: h:1\r\nContent-Length: 3\r\n\r\nxxx")
         assert b"/7-1?" in make()
 
+    def test_each_has_the_key_and_no_text_shows_it(self):
+        address = parse_address("http://h", "canary")
+        assert b"\r\nAuthorization: Bearer canary\r\n" in Plan(address, "a", "q", 3, 1).claim()
+        assert "canary" not in repr(Plan(address, "a", "q", 3, 1))
+
     def test_a_batch_is_one_request(self):
         head, _, body = plan(batch=2).putter("7")().partition(b"\r\n\r\n")
         assert head.startswith(b"PUT /base/v1.1/a%20b/q HTTP/1.1\r\n")

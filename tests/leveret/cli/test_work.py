@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from leveret.cli.workforce import Orders, Workforce
-from leveret.client import Unavailable
+from leveret.client import Forbidden, TooManyRequests, Unauthorized, Unavailable
 from support.claims import Clock, Held, Source, away, lost, make_gate, message, open_gate, until
 from support.web import PATIENCE
 
@@ -249,6 +249,31 @@ class TestServer:
         shift = asyncio.run(run())
         assert shift.said == ["the server is away: it can't be reached"]
         assert shift.workforce.done == 1
+
+    def test_where_it_does_not_answer_at_first_it_is_asked_once_more(self):
+        unanswered = [Unavailable("unanswered", None, "it didn't answer")] * 2
+        assert finish(Source(unanswered[0], Held(message())), ["true"]).workforce.done == 1
+        with pytest.raises(Unavailable):
+            finish(Source(*unanswered), ["true"])
+
+    def test_where_it_says_to_come_later_it_is_waited_for_from_the_beginning(self):
+        async def run():
+            too_many = TooManyRequests("too-many-requests", 429, "too many; try again in 40 s", 40)
+            shift = Shift(Source(too_many, Held(message())), ["true"])
+            running = asyncio.ensure_future(shift.workforce.run())
+            await shift.clock.sleeping(1)
+            shift.clock.pass_(40)
+            await running
+            return shift
+
+        shift = asyncio.run(run())
+        assert shift.said == ["the server says to come later: too many; try again in 40 s"]
+        assert shift.workforce.done == 1
+
+    @pytest.mark.parametrize("kind", [Unauthorized, Forbidden])
+    def test_where_it_takes_the_key_no_more_that_is_the_end(self, kind):
+        with pytest.raises(kind):
+            finish(Source(Held(message()), kind("code", 401, "no"), kind("code", 401, "no")), ["true"], concurrency=2)
 
     def test_a_command_that_vanishes_ends_it_and_its_message_is_released(self, tmp_path):
         held = Held(message())

@@ -5,14 +5,18 @@ import pickle
 import pytest
 
 from leveret.client import (
+    AccountFull,
     Exists,
+    Forbidden,
     LeaseLost,
     LeveretError,
     Outcome,
     ServerFailed,
+    TooManyRequests,
+    Unauthorized,
     Unavailable,
 )
-from leveret.client.calls import Reply, Retry, Unanswered, Unsent
+from leveret.client.calls import Reply, Retry, Unanswered, Unsent, Untrusted
 from leveret.client.client import Client
 from support.scripted import Scripted, found, problem, reply, scripted
 
@@ -77,6 +81,71 @@ def test_a_service_may_say_when_it_is_to_be_asked_again():
     assert pauses == [7, 0.2]
 
 
+@pytest.mark.parametrize("act", [*UNSAFE.values(), *(act for act, _, _ in SAFE.values())])
+@pytest.mark.parametrize(
+    "refusal",
+    [problem(401, "unauthenticated"), problem(403, "forbidden"), problem(429, "account-full"), Untrusted("not it")],
+)
+def test_what_will_be_refused_again_is_not_repeated(act, refusal):
+    client, _, pauses = scripted(refusal)
+    with pytest.raises((Unauthorized, Forbidden, AccountFull, Unavailable)):
+        act(jobs(client))
+    assert pauses == []
+
+
+class TestTooMany:
+    """What the service did nothing of, since there were too many requests."""
+
+    @staticmethod
+    def too_many(seconds=None):
+        return problem(429, "too-many-requests", **({} if seconds is None else {"retry_after": str(seconds)}))
+
+    @pytest.mark.parametrize("act", [*UNSAFE.values(), *(act for act, _, _ in SAFE.values())])
+    def test_it_is_repeated_whatever_it_is_when_the_service_says(self, act):
+        client, _, pauses = scripted(*[self.too_many(7)] * 4)
+        with pytest.raises(TooManyRequests, match="it is too-many-requests") as caught:
+            act(jobs(client))
+        assert pauses == [7, 7, 7]
+        assert (caught.value.status, caught.value.retry_after) == (429, 7)
+
+    def test_where_the_service_does_not_say_it_is_repeated_as_other_things_are(self):
+        client, _, pauses = scripted(*[self.too_many()] * 4)
+        with pytest.raises(TooManyRequests) as caught:
+            jobs(client).claim()
+        assert (pauses, caught.value.retry_after) == ([0.1, 0.2, 0.4], None)
+
+    @pytest.mark.parametrize(("asked", "pauses"), [([31], []), ([30, 1], [30]), ([10, 10, 11], [10, 10])])
+    def test_a_call_waits_no_longer_for_that_than_for_an_answer(self, asked, pauses):
+        client, _, waited = scripted(*map(self.too_many, asked))
+        with pytest.raises(TooManyRequests) as caught:
+            jobs(client).put("x")
+        assert (waited, caught.value.retry_after) == (pauses, asked[-1])
+
+    def test_a_longer_timeout_is_more_patience(self):
+        transport, pauses = Scripted(self.too_many(100), GONE), []
+        client = Client(transport, Retry(patience=120), pauses.append)
+        assert jobs(client).get("1") is None
+        assert pauses == [100]
+
+    def test_it_was_not_received_and_so_not_done_by_the_first(self):
+        client, _, _ = scripted(self.too_many(1), GONE)
+        assert not jobs(client).delete("1")
+
+    def test_a_follower_waits_for_as_long_as_the_service_says(self):
+        client, _, pauses = scripted(self.too_many(50), self.too_many(9_000_000), reply(200, [found("1")]))
+        assert next(jobs(client).follow()).id == "1"
+        assert pauses == [50, 3600]
+
+    def test_who_claims_without_an_end_does_too(self):
+        client, _, pauses = scripted(self.too_many(50), reply(200, [found("1", receipt="r")]))
+        assert next(jobs(client).claims()).id == "1"
+        assert pauses == [50]
+
+    def test_it_can_be_sent_to_another_process(self):
+        error = pickle.loads(pickle.dumps(TooManyRequests("c", 429, "d", 5)))
+        assert (type(error), error.code, error.retry_after) == (TooManyRequests, "c", 5)
+
+
 def test_pauses_grow_to_a_limit_and_are_spread():
     retry = Retry(first=1.0, longest=30.0, spread=lambda: 0.0)
     assert [retry.pause(attempt).seconds for attempt in (0, 1, 4, 5, 99)] == [0.5, 1.0, 8.0, 15.0, 15.0]
@@ -113,7 +182,9 @@ def test_many_whose_deletion_was_repeated_and_finds_nothing_were_done_by_the_fir
         (problem(409, "lease-lost"), LeaseLost),
         (problem(412, "exists"), Exists),
         (problem(500, "internal"), ServerFailed),
-        (problem(403, "forbidden"), LeveretError),
+        (problem(401, "unauthenticated"), Unauthorized),
+        (problem(403, "forbidden"), Forbidden),
+        (problem(429, "account-full"), AccountFull),
         (reply(302), LeveretError),
         (problem(404, "unknown-path"), LeveretError),
     ],

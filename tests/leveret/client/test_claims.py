@@ -226,3 +226,18 @@ def test_a_back_off_is_whole_seconds_and_hides_no_error(backoff, hide):
     with pytest.raises(OSError, match="the work"), claim:
         raise OSError("the work")
     assert f"hide={hide}&" in transport.calls[0].target + "&"
+
+
+def test_a_claim_that_the_service_has_no_time_for_is_deleted_when_it_says():
+    claim, _, pauses = claimed(problem(429, "too-many-requests", retry_after="40"), reply(204), keep=False)
+    with claim:
+        pass
+    assert pauses == [40]
+    assert claim.over
+
+
+@pytest.mark.parametrize("refusal", [problem(401, "unauthenticated"), problem(403, "forbidden")])
+def test_a_lease_is_not_extended_with_a_key_that_is_refused(refusal):
+    claim, _, _ = claimed(refusal)
+    assert claim.prolong() is False
+    assert not claim.lost

@@ -15,7 +15,7 @@ from scalestack.event.loops import Loops, LoopThread
 from scalestack.event.module import EventModule
 from scalestack.http.message import Response
 from scalestack.http.module import HttpConfig, HttpModule
-from scalestack.http.router import ADMIN, Route
+from scalestack.http.router import METRICS, Route
 from scalestack.http.server import HttpServer
 from scalestack.kernel import Kernel
 from scalestack.log.module import LogModule
@@ -112,8 +112,8 @@ def test_each_loop_and_the_process_have_series(scrape):
     assert found["process_start_time_seconds",] > 1_000_000_000
 
 
-def test_the_route_is_for_those_who_run_the_service(kernel):
-    assert [route.action for route in kernel.get(HttpServer).routes] == [ADMIN]
+def test_the_route_is_for_those_who_watch_the_service(kernel):
+    assert [route.action for route in kernel.get(HttpServer).routes] == [METRICS]
 
 
 def test_collectors_come_and_go(metrics, scrape):

@@ -8,7 +8,7 @@ from typing import Any, Final
 from scalestack.auth.authority import Denied
 from scalestack.auth.jwt.config import JwtConfig
 from scalestack.auth.principal import Principal
-from scalestack.http.router import ADMIN
+from scalestack.http.router import ADMIN, METRICS
 from scalestack.values import clean
 
 _NAME: Final = 100  # characters of the subject that logs are shown
@@ -18,7 +18,8 @@ _LATEST: Final = 1 << 53  # seconds: an `exp` beyond that is as good as never
 def principal_of(claims: Mapping[str, Any], config: JwtConfig) -> Principal:
     """Who the bearer is, and what its token allows; `Denied` where the claims are not such as the configuration says.
 
-    A token without an account is for those who run the service alone: it must allow "admin", which is everything.
+    A token without an account is for those who run the service or watch it: it allows "admin", which is everything, or
+    "metrics", and nothing else.
     """
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject:
@@ -26,7 +27,8 @@ def principal_of(claims: Mapping[str, Any], config: JwtConfig) -> Principal:
     actions = _actions(claims.get(config.actions_claim), config)
     account = claims.get(config.account_claim)
     if account is None:
-        if ADMIN not in actions:
+        actions &= {ADMIN, METRICS}
+        if not actions:
             raise Denied(f"it has no claim '{config.account_claim}', which names the account")
     elif not isinstance(account, str) or not account:
         raise Denied(f"its claim '{config.account_claim}' is not the name of an account")

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from scalestack.auth.keys.private import open_private
+from scalestack.private import open_private
 
 SIZE: Final = 8  # bytes, little-endian
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from scalestack.auth.keys.counter import Changing
 from scalestack.auth.keys.key import Damaged, Key, parse_keys, render_keys
-from scalestack.auth.keys.private import (
+from scalestack.private import (
     Unusable,
     make_private,
     open_private,

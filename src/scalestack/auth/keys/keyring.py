@@ -19,9 +19,9 @@ from typing import Final
 from scalestack.auth.keys.counter import SIZE, show
 from scalestack.auth.keys.file import KeyFile
 from scalestack.auth.keys.key import Key, State
-from scalestack.auth.keys.private import Unusable
 from scalestack.auth.keys.token import Malformed, TokenFormat, digest
 from scalestack.log import Logger
+from scalestack.private import Unusable
 
 _log = Logger("scalestack.auth.keys")
 

@@ -10,7 +10,7 @@ import pytest
 
 from scalestack.auth.keys import issue
 from scalestack.auth.keys.keyring import Refused
-from scalestack.auth.keys.private import Unusable
+from scalestack.private import Unusable
 
 CALLS = ["open", "close", "fchmod", "fstat", "write", "fsync", "pread", "pwrite", "replace", "unlink", "mkdir"]
 CALLS += ["posix_fallocate"]

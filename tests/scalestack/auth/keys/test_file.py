@@ -11,7 +11,7 @@ import pytest
 
 from scalestack.auth.keys.file import KeyFile
 from scalestack.auth.keys.key import Key
-from scalestack.auth.keys.private import Unusable
+from scalestack.private import Unusable
 
 KEY = Key("0123456789", bytes(32), "a", ("read",))
 

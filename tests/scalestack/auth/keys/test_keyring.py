@@ -9,8 +9,8 @@ from scalestack.auth.keys import keyring as under_test
 from scalestack.auth.keys.counter import Changing
 from scalestack.auth.keys.key import Key
 from scalestack.auth.keys.keyring import Refused
-from scalestack.auth.keys.private import Unusable
 from scalestack.auth.keys.token import _check_of
+from scalestack.private import Unusable
 
 from .conftest import TOKENS
 
