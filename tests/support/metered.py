@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from leveret.health import QueueHealthModule
 from leveret.metrics import QueueMetricsConfig, QueueMetricsModule
 from leveret.modules import MemoryModule, QueueModule, RestModule, SqliteModule
+from scalestack.audit.module import AuditModule
 from scalestack.auth.module import AuthModule, NoneModule
 from scalestack.data import DataDirectory
 from scalestack.event.module import EventConfig, EventModule
@@ -28,8 +29,8 @@ from support.web import Client
 Samples: TypeAlias = dict[tuple[Any, ...], float]  # name, then label and value of each label, by their names
 
 _MODULES = (
-    LogModule, EventModule, NetModule, HttpModule, AuthModule, NoneModule, MemoryModule, SqliteModule, QueueModule,
-    RestModule, MetricsModule, QueueMetricsModule, HealthModule, QueueHealthModule,
+    LogModule, EventModule, NetModule, HttpModule, AuditModule, AuthModule, NoneModule, MemoryModule, SqliteModule,
+    QueueModule, RestModule, MetricsModule, QueueMetricsModule, HealthModule, QueueHealthModule,
 )  # fmt: skip
 
 

@@ -90,6 +90,12 @@ def test_but_for_those_who_run_the_service():
     assert found.allows("admin", None, None)
 
 
+def test_a_token_without_an_account_may_watch_and_nothing_else():
+    found = made(account=None, scope="metrics send read")
+    assert found.allows("metrics", None, None)
+    assert not found.allows("send", "acme", "jobs")
+
+
 def test_admin_of_one_account_is_nothing():
     assert not made(scope="admin").allows("admin", "acme", "jobs")
     assert not made(scope="admin").allows("read", "acme", "jobs")
