@@ -70,7 +70,7 @@ def metered(data: Path | None = None, threads: int = 1, **config: int) -> Iterat
         "event": EventConfig(threads=threads),
         "queue.metrics": QueueMetricsConfig(**config),
     }
-    # Without a directory nothing is kept: the audit log would make its own with the first line, and nobody is asked here.
+    # The audit log would make the directory with its first line, and has none where nobody is asked.
     given = {DataDirectory: DataDirectory(data or Path("no-directory"))}
     kernel = Kernel(
         {module.name: module for module in _MODULES}, lambda name, cls: configs.get(name) or cls(), given=given
