@@ -25,7 +25,7 @@ from leveret.store.memory import MemoryStore
 
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
 _MOST: Final = 1 << 53  # a maximum of this and more is nobody's limit
-_EVERYWHERE: Final = ("414", "431")  # answers that every request may get
+_EVERYWHERE: Final = ("401", "403", "414", "429", "431")  # answers that every request may get, or nearly every one
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -58,7 +58,7 @@ def _path(path: str, item: Mapping[str, Any]) -> Iterator[str]:
         title = f"<span class='method {method}'>{method.upper()}</span> <span class='path'>{path}</span>"
         yield f"### {title} {{ #{operation['operationId']} data-toc-label='{method.upper()} {_tail(path)}' }}"
         yield ""
-        yield operation["summary"]
+        yield f"{operation['summary']} [Takes the right](#who-may) to `{operation['x-leveret-action']}`."
         yield ""
         parameters = operation.get("parameters", [])
         if parameters:
@@ -177,14 +177,18 @@ def _commands() -> Iterator[str]:
         for name in section:
             command = cli.get_command(root, name)
             assert command is not None
-            yield from _command(command, click.Context(command, info_name=name, parent=root))
+            context = click.Context(command, info_name=name, parent=root)
+            yield from _command(command, context)
+            if isinstance(command, click.Group):
+                for part, each in command.commands.items():
+                    yield from _command(each, click.Context(each, info_name=part, parent=context))
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
-    yield f"### leveret {context.info_name}"
+    yield f"### {context.command_path}"
     yield ""
     yield "```text"
-    yield f"leveret {context.info_name} {' '.join(command.collect_usage_pieces(context))}"
+    yield f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}"
     yield "```"
     yield ""
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
@@ -240,13 +244,21 @@ def _own_fields(section: str, config: type[Any]) -> Iterator[tuple[str, ...]]:
             continue
         assert field.end_lineno is not None
         name = ast.unparse(field.target)
-        comment = lines[field.end_lineno - 1].partition("  # ")[2]
+        comment = lines[field.end_lineno - 1].partition("  # ")[2] or _above(lines, field.lineno - 1)
         default = defaults[name]
         unset = default is None or default is dataclasses.MISSING
         # What depends on whose it is: where data are kept.
         here = {"data": '"…/leveret"', "store": '"sqlite:///…/leveret/queue.db"'} if section == "server" else {}
         told = here.get(name) or ("" if unset else json.dumps(getattr(default, "value", default)))
         yield f"`{section}.{name}`", f"`{told}`" if told else "none", _escaped(comment) + _bounds(config, name)
+
+
+def _above(lines: list[str], number: int) -> str:
+    """The comment that ends before a line: where it doesn't fit beside a setting."""
+    start = number
+    while lines[start - 1].lstrip().startswith("# "):
+        start -= 1
+    return " ".join(line.strip()[2:] for line in lines[start:number])
 
 
 def _bounds(config: type[Any], name: str) -> str:

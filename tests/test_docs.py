@@ -3,7 +3,8 @@
 Blocks of a page follow each other: those of `sh` in one shell, those of `python` in one interpreter, both in one
 directory. A `python` block with a `title` is a file of that name, which a later block runs. An `output` block is what
 the block before it prints, where `…` stands for anything; so is a comment in a `sh` block from `{` or `[` on. A block
-that is one command which serves is the server that the page is run against; only its port is another.
+that is one command which serves is the server that the page is run against; only its port is another. A later one takes
+its place. Server and commands have the data directory of a user of the page's own.
 """
 
 import json
@@ -11,12 +12,13 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +28,8 @@ from support.process import leveret
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-NOT_RUN = {"text", "ini", "toml", "json", "nginx"}  # what can't be: output that is not compared, and files of others
+# What can't be: output that is not compared, and files of others.
+NOT_RUN = {"text", "ini", "toml", "json", "yaml", "nginx"}
 PATIENCE = 30  # seconds for a block
 
 # Reads a line of JSON for each block, runs it, and says when it is done.
@@ -141,60 +144,79 @@ def for_python(text, end):
     return json.dumps([text, end]) + "\n"
 
 
-@contextmanager
-def running(blocks, directory):
-    """A function that runs a page's blocks, against a server of the page's own."""
-    home = directory / "home"
-    work = directory / "work"
-    home.mkdir()
-    work.mkdir()
-    (home / ".curlrc").write_text("silent\nshow-error\n")
-    with leveret(*server_options(blocks, directory)) as server:
+class Page:
+    """Runs a page's blocks, against a server of the page's own."""
+
+    def __init__(self, blocks, directory):
+        home = directory / "home"
+        share = home / ".local/share"
+        self._work = directory / "work"
+        self._data = share / "leveret"  # where the commands look for it, too
+        self._serving = ExitStack()
+        self._server = None
+        for each in (home, self._work):
+            each.mkdir()
+        (home / ".curlrc").write_text("silent\nshow-error\n")
+        self.serve(next((block for block in blocks if block.serves), None))
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "LEVERET_"))}
         environ |= {
             "HOME": str(home),
-            "LEVERET_SERVER": f"http://127.0.0.1:{server.port}",
+            "XDG_DATA_HOME": str(share),
+            "LEVERET_SERVER": f"http://127.0.0.1:{self._server.port}",
             "no_proxy": "127.0.0.1",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONUNBUFFERED": "1",
         }
-        shell = Session(["bash", "-eu", "-o", "pipefail"], for_shell, work, environ)
-        interpreter = Session([sys.executable, "-c", INTERPRETER], for_python, work, environ)
+        self._shell = Session(["bash", "-eu", "-o", "pipefail"], for_shell, self._work, environ)
+        self._interpreter = Session([sys.executable, "-c", INTERPRETER], for_python, self._work, environ)
 
-        def run(block):
-            text = block.text.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}").replace(".venv/bin/", "")
-            if block.title:
-                (work / block.title).write_text(text)
-                return ""
-            return (shell if block.language == "sh" else interpreter).run(text)
+    def serve(self, block):
+        """Run the server of this block, or one without options: at the same port, in place of that which runs."""
+        place = []
+        if self._server is not None:
+            place = ["--port", str(self._server.port)]
+            self._server.signal(signal.SIGTERM)
+            self._server.wait()
+            self._serving.close()
+        options = server_options(block)
+        self._server = self._serving.enter_context(leveret("--data", str(self._data), *options, *place))
 
-        try:
-            yield run
-        finally:
-            interpreter.close()
-            shell.close()
+    def run(self, block):
+        """What a block prints."""
+        text = block.text.replace("127.0.0.1:8080", f"127.0.0.1:{self._server.port}").replace(".venv/bin/", "")
+        if block.title:
+            (self._work / block.title).write_text(text)
+            return ""
+        return (self._shell if block.language == "sh" else self._interpreter).run(text)
+
+    def close(self):
+        self._interpreter.close()
+        self._shell.close()
+        self._serving.close()
 
 
-def server_options(blocks, directory):
-    """Those of the block that serves, where the page has one; a store on the disk is the page's own."""
-    serving = [block.text for block in blocks if block.serves]
-    if not serving:
+def server_options(block):
+    """Those of a block that serves; `make` is given them as ARGS."""
+    if block is None:
         return ["--store", "memory://"]
-    given = shlex.split(serving[0], comments=True)[2:]
-    return given if "--store" in given else [*given, "--store", f"sqlite:///{directory}/queue.db"]
+    words = shlex.split(block.text, comments=True)[2:]
+    return [option for word in words for option in (shlex.split(word[5:]) if word.startswith("ARGS=") else [word])]
 
 
 def check(page, directory):
     """Run a page from its beginning to its end, and compare what it prints."""
     blocks = blocks_of(page)
-    with running(blocks, directory) as run:
+    first = next((block for block in blocks if block.serves), None)
+    with closing(Page(blocks, directory)) as running:
         said = ""
         for block in blocks:
             where = f"{page.relative_to(ROOT)}:{block.line}"
             if block.language == "output":
                 assert re.fullmatch(pattern_of(block.text), said.strip(), re.DOTALL), f"{where} was\n{said}"
+            elif block.serves and block is not first:
+                running.serve(block)
             elif block.runs:
-                said = run(block)
+                said = running.run(block)
                 for comment in re.findall(r"(?:^|\s)# .*?([\[{][\"{…].*)$", block.text, re.MULTILINE):
                     assert re.search(pattern_of(comment), said), f"{where}: {comment} was\n{said}"
 

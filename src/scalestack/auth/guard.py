@@ -40,6 +40,7 @@ class _Known:
     epoch: int
     version: Hashable
     granted: Authorized
+    expires: float
     # What was allowed last, and is asked for again nearly always.
     action: str = ""
     names: tuple[str, ...] = ()
@@ -64,9 +65,23 @@ class Guard:
         place = route.parameters.index(ACCOUNT) if ACCOUNT in route.parameters else len(route.parameters)
         named = slice(place, place + 2)  # the account and the resource, as far as the path has them
 
+        authority, clock = self._authority, self._clock
+
         def guarded(request: Request, *parameters: str) -> Answered:
-            known = self._recall(request)
-            if known is None:
+            # As nearly always, the request before it on this connection had the same credentials, in the same place, and
+            # nothing has changed. It is all in one function, since each request pays for it.
+            known = None if request.connection is None else request.connection.identity
+            if type(known) is not _Known or not 0 <= known.place < len(request.headers):
+                return self._identify(request, partial(passing, request, parameters))
+            name, value = request.headers[known.place]
+            # In constant time: a proxy may send the requests of several clients over one connection.
+            if (
+                name != known.name
+                or not compare_digest(value, known.authorization)
+                or known.epoch != authority.epoch
+                or known.version != authority.version()
+                or (known.expires != inf and clock() >= known.expires)
+            ):
                 return self._identify(request, partial(passing, request, parameters))
             if known.action == action and known.names == parameters[named]:
                 request.grant = known.granted
@@ -82,26 +97,6 @@ class Guard:
             return handler(request, *parameters)
 
         return guarded
-
-    def _recall(self, request: Request) -> _Known | None:
-        """What is known of who sends this, where a request before it on this connection had the same credentials."""
-        connection = request.connection
-        known = None if connection is None else connection.identity
-        if type(known) is not _Known:
-            return None
-        headers = request.headers
-        # Clients send their headers in the same order each time.
-        if not 0 <= known.place < len(headers):
-            return None
-        name, value = headers[known.place]
-        # In constant time: a proxy may send the requests of several clients over one connection.
-        if name != known.name or not compare_digest(value, known.authorization):
-            return None
-        authority = self._authority
-        if known.epoch != authority.epoch or known.version != authority.version():
-            return None
-        expires = known.granted.principal.expires
-        return None if expires != inf and self._clock() >= expires else known
 
     def _identify(self, request: Request, proceed: Callable[[_Known], Answered]) -> Answered:
         # Before it is asked: what changes meanwhile counts as changed.
@@ -135,7 +130,7 @@ class Guard:
         if self._clock() >= found.principal.expires:
             return self._refuse(request, Denied("it has expired"))
         place, name, value = _authorization_of(request)
-        known = _Known(evidence, place, name, value, epoch, version, found)
+        known = _Known(evidence, place, name, value, epoch, version, found, found.principal.expires)
         if request.connection is not None:
             request.connection.identity = known
         return proceed(known)
@@ -146,9 +141,7 @@ class Guard:
         epoch, version, now = self._authority.epoch, self._authority.version(), self._clock()
         for connection in connections:
             known = connection.identity
-            if type(known) is _Known and (
-                known.epoch != epoch or known.version != version or now >= known.granted.principal.expires
-            ):
+            if type(known) is _Known and (known.epoch != epoch or known.version != version or now >= known.expires):
                 self._recheck(connection, known, epoch, version)
 
     def _recheck(self, connection: Connection, known: _Known, epoch: int, version: Hashable) -> None:
@@ -157,7 +150,9 @@ class Guard:
                 return  # nobody can tell for now: it is asked again the next time
             if found is not None and self._clock() < found.principal.expires:
                 if connection.identity is known:
-                    connection.identity = replace(known, epoch=epoch, version=version, granted=found, action="")
+                    connection.identity = replace(
+                        known, epoch=epoch, version=version, granted=found, expires=found.principal.expires, action=""
+                    )
                 return
             if connection.identity is known:
                 connection.identity = None
