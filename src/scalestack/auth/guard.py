@@ -68,8 +68,8 @@ class Guard:
         authority, clock = self._authority, self._clock
 
         def guarded(request: Request, *parameters: str) -> Answered:
-            # As nearly always, the request before it on this connection had the same credentials, in the same place, and
-            # nothing has changed. It is all in one function, since each request pays for it.
+            # Nearly always the request before it on this connection had the same credentials, in the same place, and
+            # nothing has changed since. It is all in one function, because each request pays for it.
             known = None if request.connection is None else request.connection.identity
             if type(known) is not _Known or not 0 <= known.place < len(request.headers):
                 return self._identify(request, partial(passing, request, parameters))
