@@ -44,7 +44,7 @@ soak: $(VENV)/.installed-test fuzz-api ## the long form of tests: hours of kill 
 	LEVERET_FOLLOW_MESSAGES=100000 $(BIN)/python -m pytest -s tests/leveret/test_following.py
 
 deploy-checks: $(VENV)/.installed-deploy ## what is in deploy/, by the tools of each; and proxies, where they are installed
-	$(BIN)/python -m pytest tests/test_deploy.py tests/test_proxies.py $(ARGS)
+	$(BIN)/python -m pytest tests/test_deploy.py tests/test_proxies.py tests/test_dashboard.py $(ARGS)
 
 deploy-lock: $(VENV)/.installed-deploy ## the versions in the image, written anew
 	$(BIN)/uv pip compile pyproject.toml --extra jwt --upgrade --universal --python-version 3.14 --generate-hashes --quiet --custom-compile-command 'make deploy-lock' -o deploy/requirements.txt

@@ -25,6 +25,8 @@ from leveret.store.base import Commits, Store
 from scalestack.config import Between
 from scalestack.event.loops import arrival
 from scalestack.event.pending import Answer, gather
+from scalestack.kernel import Kernel, KernelError
+from scalestack.limits.refusals import Refusals
 from scalestack.metrics.registry import Collector, Metrics, add_histogram
 from scalestack.module import Module, Needs
 
@@ -53,7 +55,7 @@ class QueueMetricsModule(Module[QueueMetricsConfig]):
 
     name = "queue.metrics"
     Config = QueueMetricsConfig
-    depends = (QueueService, Store, Metrics)
+    depends = (QueueService, Store, Metrics, Kernel)
 
     def __init__(self, config: QueueMetricsConfig, needs: Needs) -> None:
         super().__init__(config, needs)
@@ -61,16 +63,47 @@ class QueueMetricsModule(Module[QueueMetricsConfig]):
         self._metrics = needs[Metrics]
         self._process = ProcessSeries(needs[QueueService], needs[Store])
         self._series = QueueSeries(needs[QueueService], needs[Store], config)
+        self._refusals = RefusalSeries(needs[Kernel], config.max_accounts)
 
     def start(self) -> None:
         self._metrics.add_source("queue", self._series.ask)
         self._metrics.register(self._process)
+        self._metrics.register(self._refusals)
         self._store.count_activity(True)
 
     def stop(self) -> None:
         self._store.count_activity(False)
         self._metrics.remove_source("queue")
         self._metrics.deregister(self._process)
+        self._metrics.deregister(self._refusals)
+
+
+class RefusalSeries:
+    """What was refused because an account was at a limit, where there are limits."""
+
+    def __init__(self, kernel: Kernel, max_accounts: int) -> None:
+        self._kernel = kernel
+        self._max_accounts = max_accounts
+
+    def collect(self) -> Iterator[Metric]:
+        series = CounterMetricFamily(
+            "leveret_refusals_total", "Requests refused since the account is at a limit.", labels=("account", "limit")
+        )
+        try:
+            counted = self._kernel.get(Refusals).counted()
+        except KernelError:  # nothing is limited
+            counted = {}
+        shown: set[str] = set()
+        rest: dict[str, int] = defaultdict(int)
+        for (account, kind), count in counted.items():
+            if account in shown or (account and len(shown) < self._max_accounts):
+                shown.add(account)
+                series.add_metric((account, kind), count)
+            else:
+                rest[kind] += count
+        for kind, count in rest.items():
+            series.add_metric((_REST, kind), count)
+        yield series
 
 
 class QueueSeries:

@@ -62,6 +62,7 @@ _OWN: Final[tuple[type[Module[Any]], ...]] = (
     QueueMetricsModule,
     OtelModule,
 )
+_USUAL: Final = ("queue.health", "queue.metrics", "admin")
 _DATA: Final = user_data_path("leveret", appauthor=False)
 _DURABILITIES: Final = {
     Durability.FULL: "durable: synced before it is acknowledged",
@@ -77,9 +78,13 @@ class ServerConfig:
     auth: str = "none"  # who is asked who sends a request: none, or several of keys and jwt, such as "keys,jwt"
     insecure: bool = False  # listen beyond loopback although nobody is asked who they are
     grace: Annotated[float, Between(0, 3600)] = 10.0  # seconds that requests under way have to end at a stop
-    modules: tuple[str, ...] = ("queue.health", "queue.metrics", "admin")  # loaded beside store, auth, front end
+    modules: tuple[str, ...] = ()  # loaded beside the usual ones, such as otel
+    without: tuple[str, ...] = ()  # of the usual ones, not loaded: queue.health, queue.metrics, admin
 
     def __post_init__(self) -> None:
+        for name in self.without:
+            if name not in _USUAL:
+                raise ValueError(f"without has '{name}'; {', '.join(_USUAL)} can be left out")
         if not self.store:
             object.__setattr__(self, "store", f"sqlite:///{self.data.absolute() / 'queue.db'}")
 
@@ -102,7 +107,8 @@ class Server:
         # The queue before all that needs the network, which so drains first: polls are then answered with "close".
         limits: LimitsConfig = self.settings.section(LimitsModule.name)
         limiting = (LimitsModule.name,) if limits.any else ()
-        self._wanted = ("log", store, "queue", "audit", *self._authenticators, *limiting, "rest", *self.config.modules)
+        base = ("log", store, "queue", "audit", *self._authenticators, *limiting, "rest")
+        self._wanted = (*base, *(name for name in _USUAL if name not in self.config.without), *self.config.modules)
         if path is not None:
             self.modules[store] = SqliteModule.at(path)
         self.modules[AdminModule.name] = AdminModule.forbidding(self._why_not)

@@ -6,10 +6,11 @@ import subprocess
 
 import pytest
 
-from leveret.metrics import ActivitySeries, QueueMetricsConfig, QueueSeries
+from leveret.metrics import ActivitySeries, QueueMetricsConfig, QueueSeries, RefusalSeries
 from leveret.model import Activity, Draft
 from leveret.service import QueueConfig, QueueService
 from leveret.store.memory import MemoryStore
+from scalestack.kernel import KernelError
 from support.metered import metered
 from support.web import Client, eventually
 
@@ -234,3 +235,40 @@ def test_no_count_ever_moves_to_another_series():
     store.queues = dict(reversed(store.queues.items()))
     store.put("a", "r")
     assert puts(series) == {**before, ("a", ""): 2}
+
+
+class Limited:
+    """A kernel in which something is limited, or nothing is."""
+
+    def __init__(self, counted):
+        self.refused = counted
+
+    def get(self, interface):
+        if self.refused is None:
+            raise KernelError("no module that is loaded provides Refusals")
+        return self
+
+    def counted(self):
+        return self.refused
+
+
+def refusals(counted, most=1000):
+    (family,) = RefusalSeries(Limited(counted), most).collect()
+    return {tuple(sample.labels.values()): sample.value for sample in family.samples if sample.labels}
+
+
+def test_refusals_are_told_by_account_and_limit():
+    assert refusals({("a", "requests"): 3, ("a", "polls"): 1, ("b", "requests"): 2}) == {
+        ("a", "requests"): 3,
+        ("a", "polls"): 1,
+        ("b", "requests"): 2,
+    }
+
+
+def test_those_of_accounts_beyond_the_bound_are_added_up():
+    counted = {("a", "requests"): 3, ("b", "requests"): 2, ("", "requests"): 1, ("a", "polls"): 1}
+    assert refusals(counted, 1) == {("a", "requests"): 3, ("a", "polls"): 1, ("", "requests"): 3}
+
+
+def test_there_are_none_where_nothing_is_limited():
+    assert refusals(None) == {}

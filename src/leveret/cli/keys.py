@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from typing import Any, Final
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from scalestack.auth.keys.file import KeyFile
 from scalestack.auth.keys.key import Key, timestamp
 from scalestack.auth.keys.token import Token
 from scalestack.auth.principal import check_actions
+from scalestack.http.router import METRICS
 
 _ORDINARY: Final = f"{SEND},{RECEIVE},{READ}"
 _MOST_COMMENT: Final = 200  # characters
@@ -99,7 +101,7 @@ def create(
         comment=comment,
     )
     _record_rights("key.create", key)
-    _show(key, token)
+    _show(file, key, token)
 
 
 @keys.command("list")
@@ -169,7 +171,7 @@ def rotate(file: KeyFile, id: str, overlap: float) -> None:
     """
     key, token, old = issue.rotate(file, TOKENS, _id(id), overlap, time.time())
     _record_rights("key.rotate", key, rotated_from=old.id)
-    _show(key, token, f", takes over from {old.id}, which is good until {timestamp(old.expires)}")
+    _show(file, key, token, f", takes over from {old.id}, which is good until {timestamp(old.expires)}")
 
 
 def _record_rights(action: str, key: Key, **details: str) -> None:
@@ -204,15 +206,18 @@ def _id(text: str) -> str:
     return id
 
 
-def _show(key: Key, token: Token, more: str = "") -> None:
+def _show(file: KeyFile, key: Key, token: Token, more: str = "") -> None:
     """The token alone for programs, and what people must know of it beside that."""
     click.echo(token.text)
     end = "never expires" if key.expires == math.inf else f"expires {timestamp(key.expires)}"
-    click.echo(f"key {key.id} {end}{more}; its token is shown this once only", err=True)
-    path = "" if key.account is None else f"/{quote(key.account, safe='')}"
+    click.echo(f"key {key.id} {end}{more}; it is in {file.path}, and its token is shown this once only", err=True)
+    path = "/metrics" if METRICS in key.actions else "/v1.1"
+    if key.account is not None:
+        path += f"/{quote(key.account, safe='')}"
+    server = os.environ.get("LEVERET_SERVER", SERVER)
     click.echo(
         "with it in LEVERET_KEY, leveret's commands use it; so does "
-        f'curl -H "Authorization: Bearer $LEVERET_KEY" {SERVER}/v1.1{path}',
+        f'curl -H "Authorization: Bearer $LEVERET_KEY" {printable(server)}{path}',
         err=True,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from leveret.model import check_name
 from scalestack.auth.keys import issue, signed
 from scalestack.auth.keys.file import KeyFile
 from scalestack.auth.keys.key import Key, State, timestamp
+from scalestack.auth.keys.token import Malformed, digest
 
 ACTIONS: Final = {"GET": READ, "PUT": SEND, "POST": RECEIVE, "DELETE": RECEIVE}  # what a method takes the right for
 _VERSIONS: Final = ("v1.0", "v1.1")
@@ -57,9 +59,7 @@ class _What:
     help="For how long the URL is good: 90s, 10m, 12h, 7d at most.",
 )
 @click.option("--param", "parameters", metavar="NAME=VALUE", multiple=True, help="Fix a parameter. May be repeated.")
-@click.option(
-    "--key", "id", metavar="ID", shell_complete=complete_id, help="Sign with this key, where several could do it."
-)
+@click.option("--key-id", "id", metavar="ID", shell_complete=complete_id, help="Sign with this key of the server's.")
 @click.option("--server", metavar="URL", help="Print the whole URL, on this server.")
 @key_options
 def sign(
@@ -72,6 +72,9 @@ def sign(
     server: str | None,
 ) -> None:
     """Print PATH, signed: whoever has it can send METHOD to it, without a key of their own, until it expires.
+
+    It is signed with the key in LEVERET_KEY, which need not be on the server's machine; or, where there is none, or one
+    of the options that say whose keys are meant, with a key of the server on this machine.
 
     METHOD is GET, which allows HEAD too, PUT, POST or DELETE; PATH is that of a queue or a message, with names as they
     are, not percent-encoded, and may end with a query. Parameters are fixed: nobody can add one, or leave one out. The
@@ -87,7 +90,12 @@ def sign(
     what = _parse(method, written)
     fixed = _fixed(query, parameters)
     now = time.time()
-    key = _choose(file.read(), what, id, now)
+    token = os.environ.get("LEVERET_KEY")
+    given = click.get_current_context().params
+    if token and id is None and given["data"] is None and given["config"] is None:
+        key = _of_token(token.strip())
+    else:
+        key = _choose(file.read(), what, id, now)
     end = math.ceil(now + expires)
     if end > key.expires:
         end = int(key.expires)
@@ -130,13 +138,24 @@ def _fixed(query: str, parameters: Sequence[str]) -> str:
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
 
 
+def _of_token(token: str) -> Key:
+    """A key of which no more is known than its token: the server knows what it allows."""
+    try:
+        id = TOKENS.read(token.encode())
+    except (Malformed, UnicodeEncodeError) as error:
+        raise Ended(
+            Code.WRONG_USE, "LEVERET_KEY is no key of 'leveret keys create', with which URLs are signed"
+        ) from error
+    return Key(id, digest(token.encode()), "", ())
+
+
 def _choose(keys: dict[str, Key], what: _What, wanted: str | None, now: float) -> Key:
     """The key to sign with: the one that is wanted, or the only one that could."""
     if wanted is not None:
         id = TOKENS.id_in(wanted.strip())
         if id is None:  # it may be a token that was cut off in the middle, and so is not said again
             raise click.BadParameter(
-                "this is no id of a key; 10 letters and digits are expected.", param_hint="'--key'"
+                "this is no id of a key; 10 letters and digits are expected.", param_hint="'--key-id'"
             )
         key = issue.find(keys, id)
         state = key.state(now)
@@ -148,8 +167,12 @@ def _choose(keys: dict[str, Key], what: _What, wanted: str | None, now: float) -
     able = [key for key in keys.values() if key.state(now) is State.VALID and what.allowed_by(key)]
     if not able:
         raise Ended(Code.FAILED, f"no valid key allows {what}; 'leveret keys create' makes one")
+    # What an admin's key signs outlives the tenant's: it is not what is meant where the tenant has one.
+    able = [key for key in able if key.account is not None] or able
     if len(able) > 1:
-        raise Ended(Code.WRONG_USE, f"several keys could sign this; give --key {' or '.join(key.id for key in able)}")
+        raise Ended(
+            Code.WRONG_USE, f"several keys could sign this; give --key-id {' or '.join(key.id for key in able)}"
+        )
     return able[0]
 
 

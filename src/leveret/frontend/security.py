@@ -58,7 +58,7 @@ REFUSALS: Final[Schema] = {
         "`too-many-requests`, `too-many-bytes`, `too-many-polls`, `too-many-streams`, `too-many-connections`: the "
         "account uses as much as it may. `account-full`: it stores as much as it may.",
         "Retry-After",
-        "Seconds after which to try again (RFC 9110 section 10.2.3); not where it takes something to be deleted first.",
+        "Seconds after which to try again (RFC 9110 section 10.2.3).",
     ),
 }
 

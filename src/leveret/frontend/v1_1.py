@@ -103,7 +103,7 @@ class V11(V10):
         target = None if change is None else change.get("dead_letter")
         # Dead letters are put into the other queue, by the right of whoever sets the policy.
         if target is not None and request.grant is not None and not request.grant.allows(POLICY, account, str(target)):
-            raise forbidden()
+            raise forbidden(POLICY)
         act = partial(self._service.change_policy, account, queue, change)
         action = "policy.remove" if change is None else "policy.change"
         told = {"account": account, "queue": queue, "change": change}

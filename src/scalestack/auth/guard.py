@@ -92,7 +92,7 @@ class Guard:
             request.grant = known.granted  # also where it is refused: the audit log says who was
             names = parameters[named]
             if not known.granted.allows(action, *names, *[None] * (2 - len(names))):
-                raise forbidden()
+                raise forbidden(action)
             known.action, known.names = action, names
             return handler(request, *parameters)
 
@@ -213,9 +213,9 @@ def _let_go() -> bool:
     return True
 
 
-def forbidden() -> HttpError:
+def forbidden(action: str) -> HttpError:
     """403 for whoever may not do it, the same whether there is anything of that name or not."""
-    return HttpError(403, "forbidden", "these credentials don't allow this here")
+    return HttpError(403, "forbidden", f"this takes the right to '{action}', which these credentials don't give here")
 
 
 def _with_denial(found: Pending[Authorized | None]) -> Pending[Authorized | Denied | None]:

@@ -25,6 +25,7 @@ class ParserLimits:
     max_head: int = 160 << 10  # bytes of request line and headers together; more is 431
     max_headers: int = 100  # header lines; more is 431
     max_body: int = 8 << 20  # bytes; more is 413
+    cross_origin: bool = False  # what a browser sends for a page of another origin is taken, and is not 403
 
 
 _HOST: Final = 1
@@ -39,6 +40,7 @@ _KINDS: Final = {
         b"content-length": _LENGTH,
         b"transfer-encoding": _DECISIVE,
         b"expect": _DECISIVE,
+        b"origin": _DECISIVE,
         b"upgrade": _DECISIVE,
         b"accept": 0,
         b"accept-encoding": 0,
@@ -323,6 +325,13 @@ class RequestParser:
                     raise HttpError(501, "transfer-coding", "the only transfer coding understood is chunked")
                 if self._parser.should_upgrade():
                     raise HttpError(501, "upgrade", "a request for an upgrade may not be chunked")
+            elif name == b"origin":
+                if not self._limits.cross_origin and not self._is_own(value):
+                    raise HttpError(
+                        403,
+                        "foreign-origin",
+                        "a web page of another origin sent this, and may not; http.cross_origin allows it to all pages",
+                    )
             elif name == b"upgrade":
                 if self._parser.should_upgrade():
                     self._held_left = next((int(value) for name, value in self._headers if name.lower() == _CL), 0)
@@ -330,6 +339,13 @@ class RequestParser:
                 raise HttpError(417, "expectation", "the only expectation understood is 100-continue")
         if not self._http10 and any(name == b"expect" for name, _ in self._decisive):
             self._expects_body()
+
+    def _is_own(self, origin: bytes) -> bool:
+        """Whether a browser says that a page of this very host sent the request (RFC 6454 section 7)."""
+        host = next((value for name, value in self._headers if name.lower() == b"host"), b"")
+        scheme, separator, authority = origin.lower().partition(b"://")
+        port = b":443" if scheme == b"https" else b":80"
+        return bool(separator) and authority.removesuffix(port) == host.lower().removesuffix(port)
 
     def _body_too_large(self) -> HttpError:
         return HttpError(413, "body-too-large", f"a body may have at most {self._limits.max_body} bytes")

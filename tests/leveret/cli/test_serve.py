@@ -191,6 +191,11 @@ def test_settings_by_file_environment_and_command_line_in_rising_strength(tmp_pa
         ),
         ([], {"LEVERET_EVENTS__THREADS": "1"}, "leveret: environment LEVERET_EVENTS__THREADS: there is no section"),
         (["--set", "event.loop=trio"], {}, "leveret: section [event]: there is no loop 'trio'; known are auto, uvloop"),
+        (
+            ["--set", "server.without=queue.metrics,rest"],
+            {},
+            "leveret: section [server]: without has 'rest'; queue.health, queue.metrics, admin can be left out",
+        ),
         (["--set", "http.tls_key=/x"], {}, "leveret: section [http]: tls_key is set without tls_certificate"),
     ],
 )

@@ -176,18 +176,18 @@ class TestKeys:
         key = create(**rights)
         refused(run("sign", "PUT", PATH), "no valid key allows 'send' on queue 'jobs' of account 'acme'")
         expected = "is expired" if "now" in rights else f"key {key.id} does not allow 'send' on queue 'jobs'"
-        refused(run("sign", "PUT", PATH, "--key", key.id), expected)
+        refused(run("sign", "PUT", PATH, "--key-id", key.id), expected)
 
     def test_one_that_is_revoked_is_not(self, run, create, data):
         key = create()
         issue.revoke(KeyFile(data / "keys.json"), key.id, time.time())
         refused(run("sign", "GET", PATH), "no valid key allows 'read'")
-        refused(run("sign", "GET", PATH, "--key", key.id), f"key {key.id} is revoked")
+        refused(run("sign", "GET", PATH, "--key-id", key.id), f"key {key.id} is revoked")
 
     def test_where_several_could_one_is_to_be_named(self, run, sign, create):
         first, second, _ = create(), create(), create(actions=("send",))
-        refused(run("sign", "GET", PATH), f"several keys could sign this; give --key {first.id} or {second.id}", 2)
-        assert f"key={second.id}&" in sign("GET", PATH, "--key", second.id)
+        refused(run("sign", "GET", PATH), f"several keys could sign this; give --key-id {first.id} or {second.id}", 2)
+        assert f"key={second.id}&" in sign("GET", PATH, "--key-id", second.id)
 
     def test_one_that_is_for_everything_can_sign_everything(self, sign, create):
         key = create(None, ("admin",))
@@ -196,11 +196,11 @@ class TestKeys:
     def test_of_an_unknown_one_near_ones_are_named(self, run, create):
         key = create()
         near = key.id[:-1] + ("x" if key.id[-1] != "x" else "y")
-        refused(run("sign", "GET", PATH, "--key", near), f"there is no key '{near}'; did you mean {key.id}?", 3)
+        refused(run("sign", "GET", PATH, "--key-id", near), f"there is no key '{near}'; did you mean {key.id}?", 3)
 
     def test_what_is_no_id_is_not_said_again(self, run, create):
         create()
-        said = run("sign", "GET", PATH, "--key", "x" * 33)
+        said = run("sign", "GET", PATH, "--key-id", "x" * 33)
         refused(said, "this is no id of a key", 2)
         assert "xxx" not in said.err
 
@@ -229,3 +229,45 @@ def test_a_server_lets_pass_what_was_signed_and_nothing_else(sign, create, data)
         assert ask("HEAD", sign("GET", "/v1.1/acme/jobs?limit=1")).status == 200
         assert ask("GET", "/v1.1/acme/jobs").status == 401
         ask.close()
+
+
+class TestWithATokenAlone:
+    @pytest.fixture
+    def token(self, tmp_path, monkeypatch):
+        """A key of a server elsewhere, whose files are not here."""
+        key, token = issue.create(
+            KeyFile(tmp_path / "elsewhere" / "keys.json"), TOKENS, time.time(), account="acme", actions=("send",)
+        )
+        monkeypatch.setenv("LEVERET_KEY", token.text)
+        return key, token.text
+
+    def test_it_signs_as_the_server_s_own_key_does(self, sign, token, tmp_path, monkeypatch):
+        mine = sign("PUT", PATH)
+        monkeypatch.delenv("LEVERET_KEY")
+        monkeypatch.setenv("LEVERET_SERVER__DATA", str(tmp_path / "elsewhere"))
+        theirs = sign("PUT", PATH)
+        # They may have been signed in two seconds.
+        assert mine == theirs or parse_qsl(mine)[-2][0] == parse_qsl(theirs)[-2][0] == "expires"
+
+    def test_it_signs_what_it_may_not_for_only_the_server_knows(self, sign, token):
+        assert f"key={token[0].id}&" in sign("DELETE", PATH)
+
+    def test_a_key_of_the_server_that_is_named_is_stronger(self, sign, create, token):
+        key = create()
+        assert f"key={key.id}&" in sign("PUT", PATH, "--key-id", key.id)
+
+    def test_so_is_a_data_directory_that_is_named(self, sign, create, token, data):
+        key = create()
+        assert f"key={key.id}&" in sign("PUT", PATH, "--data", str(data))
+
+    def test_what_is_no_key_is_not_said_again(self, run, data, monkeypatch):
+        monkeypatch.setenv("LEVERET_KEY", "eyJ.nonsense.x")
+        said = run("sign", "PUT", PATH)
+        refused(said, "LEVERET_KEY is no key of 'leveret keys create'", 2)
+        assert "nonsense" not in said.err
+
+
+def test_a_tenant_s_key_is_taken_before_an_admin_s(sign, create):
+    create(None, ("admin",))
+    key = create()
+    assert f"key={key.id}&" in sign("PUT", PATH)

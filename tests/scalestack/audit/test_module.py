@@ -18,7 +18,7 @@ ANN = Authorized(Principal("key ann", "a", frozenset()), OwnRights())
 
 def refuse(request):
     request.grant = ANN if request.header(b"authorization") else None
-    raise forbidden()
+    raise forbidden("read")
 
 
 class Site:

@@ -17,13 +17,13 @@ TOKEN = "lvk_4fBq0ZcX9a_" + "x" * 33
 
 def refuse(request, *parameters):
     request.grant = ANN
-    raise forbidden()
+    raise forbidden("read")
 
 
 def refuse_later(request, *parameters):
     request.grant = ANN
     pending = Pending()
-    request.connection.thread.soon(pending.fail, forbidden())
+    request.connection.thread.soon(pending.fail, forbidden("read"))
     return pending
 
 

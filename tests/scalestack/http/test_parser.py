@@ -361,3 +361,40 @@ def test_no_bytes_do_more_than_be_refused(data):
         bytewise = Fed([bytes([byte]) for byte in prefix + data])
         assert whole.seen == bytewise.seen
         assert (whole.error is None) == (bytewise.error is None)
+
+
+OWN_ORIGINS = [
+    (b"a", b"http://a"),
+    (b"a", b"https://a"),
+    (b"a:8080", b"http://a:8080"),
+    (b"a:80", b"http://a"),
+    (b"A", b"https://a:443"),
+    (b"[::1]:8080", b"http://[::1]:8080"),
+]
+FOREIGN_ORIGINS = [
+    (b"a", b"http://b"),
+    (b"a", b"http://a.b"),
+    (b"a", b"http://ba"),
+    (b"a:8080", b"http://a"),
+    (b"a:443", b"http://a"),
+    (b"127.0.0.1:8080", b"http://localhost:8080"),
+    (b"a", b"null"),
+    (b"a", b""),
+    (b"a", b"a"),
+]
+
+
+@pytest.mark.parametrize(("host", "origin"), OWN_ORIGINS)
+def test_what_a_page_of_the_same_host_sends_is_taken(host, origin):
+    the_request(b"POST / HTTP/1.1\r\nHost: %b\r\nOrigin: %b\r\n\r\n" % (host, origin))
+
+
+@pytest.mark.parametrize(("host", "origin"), FOREIGN_ORIGINS)
+def test_what_a_page_of_another_origin_sends_is_not(host, origin):
+    for fed in each_way(b"POST / HTTP/1.1\r\nHost: %b\r\norigin: %b\r\n\r\n" % (host, origin)):
+        assert (fed.error.status, fed.error.code) == (403, "foreign-origin")
+
+
+def test_unless_that_is_allowed():
+    data = b"POST / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\n\r\n"
+    assert Fed([data], ParserLimits(cross_origin=True)).error is None

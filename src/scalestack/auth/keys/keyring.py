@@ -74,7 +74,9 @@ class Keyring:
             version = self.version()
             self._loaded = _Loaded(version, self._file.read())
         if not self._loaded.keys:
-            _log.warning("there are no keys, and so every request for one is refused", file=str(self._file.path))
+            _log.warning(
+                "there are no keys, and so every request is refused until one is made", file=str(self._file.path)
+            )
 
     def reopen(self) -> None:
         """Read all again, though nothing says that it has changed: for files that were put there by hand."""
