@@ -1,4 +1,4 @@
-"""What keys, limits and TLS cost: the same PUTs to servers with and without them, in one run."""
+"""What keys, limits, TLS and metrics cost: the same PUTs to servers with and without them, in one run."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ _TLS = (
 )
 KINDS: Mapping[str, tuple[str, ...]] = {
     PLAIN: (),
+    "no metrics": ("--set", "server.without=queue.metrics"),
     "keys": _KEYS,
     "keys and limits": (*_KEYS, *_LIMITS),
     "TLS": _TLS,
