@@ -10,4 +10,4 @@ from scalestack.auth.keys.token import TokenFormat
 _PREFIX: Final = "lvk"  # by which scanners of repositories know a token that was committed
 
 TOKENS: Final = TokenFormat(_PREFIX)
-LeveretKeys: Final = KeysModule.of(_PREFIX, "leveret")
+LeveretKeys: Final = KeysModule.of(_PREFIX, "leveret", "; 'leveret keys create' makes one")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from platformdirs import user_data_path
 
-from leveret.actions import POLICY
+from leveret.actions import ACTIONS
 from leveret.health import QueueHealthModule
 from leveret.keys import LeveretKeys
 from leveret.limits import LimitsConfig, LimitsModule
@@ -26,7 +26,6 @@ from scalestack.data import DataDirectory
 from scalestack.event.module import EventModule
 from scalestack.health import HealthModule
 from scalestack.http.module import HttpConfig, HttpModule
-from scalestack.http.router import ADMIN
 from scalestack.http.server import HttpServer
 from scalestack.kernel import Kernel, ModuleStatus, discover
 from scalestack.log import Logger
@@ -45,7 +44,7 @@ _OWN: Final[tuple[type[Module[Any]], ...]] = (
     EventModule,
     NetModule,
     HttpModule,
-    AuditModule.of((ADMIN, POLICY)),
+    AuditModule.of(ACTIONS),
     AuthModule,
     NoneModule,
     LeveretKeys,

@@ -21,9 +21,9 @@ from scalestack.http.router import Route
 from support.web import serving
 
 ALL = frozenset({"send", "receive", "read", "policy"})
-KEY = "lvk_0123456789_canary"  # for all of account acme; no log and no error may have it
-READER = "lvk_reader"  # may only read there
-ADMIN = "lvk_admin"
+KEY = "tok_0123456789_canary"  # for all of account acme; no log and no error may have it
+READER = "tok_reader"  # may only read there
+ADMIN = "tok_admin"
 
 
 class Tokens:

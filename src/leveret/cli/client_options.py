@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -31,7 +31,9 @@ from leveret.client import (
     connect,
     connect_async,
 )
+from leveret.keys import TOKENS
 from leveret.store.base import Unusable
+from scalestack.auth.keys.token import Malformed
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,7 +46,7 @@ class Target:
     """The server and the account that a command is for, and what it shows there."""
 
     server: str  # URL
-    account: str
+    account: str  # empty for a command that is about none
     options: tuple[str, ...] = ()  # by which another command finds the same, as words of a command line, without a key
     key: str | None = field(default=None, repr=False)
     ca: str | None = None  # what is trusted for https
@@ -67,15 +69,15 @@ class Target:
 def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of a client. It gets a `target`, and its client's errors become exit codes."""
     account = click.option("--account", metavar="NAME", help="The account; 'default' by default. [LEVERET_ACCOUNT]")
-    return server_options(account(_resolved(command)))
+    return server_options(account(_resolved(command, of_account=True)))
 
 
 def admin_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """As `client_options`, for a command that is about no account."""
-    return server_options(_resolved(command))
+    return server_options(_resolved(command, of_account=False))
 
 
-def _resolved(command: Callable[..., Any]) -> Callable[..., Any]:
+def _resolved(command: Callable[..., Any], of_account: bool) -> Callable[..., Any]:
     @functools.wraps(command)
     def run(
         *arguments: Any,
@@ -88,6 +90,8 @@ def _resolved(command: Callable[..., Any]) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         target = find_target(server, account, key, key_file, ca, profile)
+        if not of_account:
+            target = replace(target, account="")
         with client_errors(target):
             return command(*arguments, target=target, **options)
 
@@ -195,12 +199,25 @@ def _told(error: LeveretError, target: Target) -> str:
     """What to do about it, where we know that better than the server."""
     if isinstance(error, Unauthorized):
         if target.key is not None:
-            return "the server does not take this key: it is unknown, expired or revoked"
+            wrong = (
+                "it is unknown, expired or revoked"
+                if _is_whole(target.key)
+                else "it is not whole, or has a typing error"
+            )
+            return f"the server does not take this key: {wrong}"
         more = f" ({target.withheld}, and was not sent)" if target.withheld else ""
         return f"the server asks for a key: set LEVERET_KEY or give --key-file{more}"
-    if isinstance(error, Forbidden) and target.key is not None:
-        return f"the key doesn't allow this (the account is '{target.account}')"
+    if isinstance(error, Forbidden) and target.account:
+        return f"{error} (the account is '{target.account}'; --account or LEVERET_ACCOUNT names another)"
     return str(error)
+
+
+def _is_whole(key: str) -> bool:
+    """Whether it may be good: a key of Leveret's own says whether all of it is there."""
+    try:
+        return not TOKENS.begins(key.encode()) or bool(TOKENS.read(key.encode()))
+    except (Malformed, UnicodeEncodeError):
+        return False
 
 
 def code_of(error: LeveretError) -> Code:

@@ -16,11 +16,12 @@ from leveret.cli.options import make_server
 from leveret.model import InvalidName
 from leveret.server import Server
 from scalestack.audit.module import open_audit
-from scalestack.audit.trail import Audit, local_user
+from scalestack.audit.trail import local_user
 from scalestack.auth.keys.file import NAME, KeyFile
 from scalestack.auth.keys.issue import NoSuchKey, NotRotated
 from scalestack.auth.keys.key import Key
 from scalestack.data import DataDirectory
+from scalestack.http.module import HttpConfig
 from scalestack.private import Unusable
 
 
@@ -31,8 +32,7 @@ def key_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(*arguments: Any, config: Path | None, data: str | None, **options: Any) -> Any:
         with _key_errors():
             server = _server(config, data)
-            context = click.get_current_context()
-            context.obj = open_audit(DataDirectory(server.config.data), server.settings.section("audit").file)
+            click.get_current_context().obj = server
             return command(*arguments, file=KeyFile(server.config.data / NAME), **options)
 
     for option in (
@@ -50,8 +50,18 @@ def find_file(config: Path | None, data: str | None) -> KeyFile:
 
 def record(action: str, key: Key, **details: Any) -> None:
     """Have the audit log say what was done with a key, by a command that has these options."""
-    audit: Audit = click.get_current_context().obj
+    server: Server = click.get_current_context().obj
+    audit = open_audit(DataDirectory(server.config.data), server.settings.section("audit").file)
     audit.record(local_user(), action, key=key.id, account=key.account, **details)
+
+
+def url_of_server() -> str:
+    """Where the server is to be reached from its own machine, as far as its settings say that."""
+    server: Server = click.get_current_context().obj
+    http: HttpConfig = server.settings.section("http")
+    everywhere = http.host in {"0.0.0.0", "::"}
+    host = "127.0.0.1" if everywhere else f"[{http.host}]" if ":" in http.host else http.host
+    return f"{'https' if http.tls_certificate else 'http'}://{host}:{http.port}"
 
 
 def _server(config: Path | None, data: str | None) -> Server:

@@ -13,9 +13,8 @@ import click
 from leveret.actions import ACTIONS, OF_THE_SERVER, READ, RECEIVE, SEND
 from leveret.cli.durations import seconds
 from leveret.cli.exits import Code, Ended
-from leveret.cli.key_options import complete_id, key_options, record
+from leveret.cli.key_options import complete_id, key_options, record, url_of_server
 from leveret.cli.output import print_json, print_table, printable
-from leveret.cli.profile import SERVER
 from leveret.keys import TOKENS
 from leveret.model import check_name
 from scalestack.auth.keys import issue
@@ -125,7 +124,7 @@ def list_(file: KeyFile, as_json: bool) -> None:
         for key in found.values():
             print_json(_object(key, now))
         return
-    columns = ["id", "account", "allow", "queues", "state", "expires", "created", "comment"]
+    columns = ["id", "account", "allow", "queues", "state", "expires", "comment"]
     print_table(columns, (_row(key, now) for key in found.values()), elastic="comment")
 
 
@@ -214,7 +213,7 @@ def _show(file: KeyFile, key: Key, token: Token, more: str = "") -> None:
     path = "/metrics" if METRICS in key.actions else "/v1.1"
     if key.account is not None:
         path += f"/{quote(key.account, safe='')}"
-    server = os.environ.get("LEVERET_SERVER", SERVER)
+    server = os.environ.get("LEVERET_SERVER") or url_of_server()
     click.echo(
         "with it in LEVERET_KEY, leveret's commands use it; so does "
         f'curl -H "Authorization: Bearer $LEVERET_KEY" {printable(server)}{path}',
@@ -245,7 +244,6 @@ def _row(key: Key, now: float) -> tuple[str, ...]:
         ",".join(key.actions),
         printable(" ".join(key.resources)),
         key.state(now).value,
-        "never" if key.expires == math.inf else timestamp(key.expires),
-        timestamp(key.created),
+        "never" if key.expires == math.inf else timestamp(key.expires)[:10],
         printable(key.comment),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,8 @@ def modules(
     profile: str | None,
     **options: Any,
 ) -> None:
-    """Print all modules, as lsmod does: first those that `serve` loads, in their order; with --server or --profile,
-    those of a running server.
+    """Print all modules, as lsmod does: first those that `serve` loads, in their order; with --server, --profile or
+    LEVERET_SERVER, those of a running server.
 
     'load' and 'unload' change which are loaded in a running server, until it ends.
 
@@ -51,7 +53,8 @@ def modules(
         if configures or any(each is not None for each in (server, key, key_file, ca, profile)):
             raise click.UsageError(f"options are expected after '{ctx.invoked_subcommand}'")
         return
-    if server is None and profile is None:
+    running = not configures and any(name in os.environ for name in ("LEVERET_SERVER", "LEVERET_PROFILE"))
+    if server is None and profile is None and not running:
         if any(each is not None for each in (key, key_file, ca)):
             raise click.UsageError("--key, --key-file and --ca are for a running server; --server says which")
         rows = [(each.name, each.state, each.depends, each.used_by) for each in make_server(**options).plan()]
@@ -59,7 +62,7 @@ def modules(
         return
     if configures:
         raise click.UsageError("a running server has its own settings; leave out --server, or those")
-    target = find_target(server, None, key, key_file, ca, profile)
+    target = replace(find_target(server, None, key, key_file, ca, profile), account="")
     with client_errors(target), _admin(target) as (client, calls):
         found = client.perform(calls.modules())
     _print([(each.name, each.state, each.depends, each.used_by) for each in found], f"in the server {target.server}")
@@ -80,7 +83,7 @@ def load(target: Target, name: str) -> None:
     with _admin(target) as (client, calls):
         loaded = client.perform(calls.load(name))
     for each in loaded:
-        click.echo(f"loaded {printable(each)}")
+        click.echo(f"loaded {printable(each)} into {target.server}")
     if not loaded:
         click.echo(f"'{printable(name)}' was loaded already")
 
@@ -97,7 +100,7 @@ def unload(target: Target, name: str) -> None:
     """
     with _admin(target) as (client, calls):
         client.perform(calls.unload(name))
-    click.echo(f"unloaded {printable(name)}")
+    click.echo(f"unloaded {printable(name)} from {target.server}")
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class _What:
 )
 @click.option("--param", "parameters", metavar="NAME=VALUE", multiple=True, help="Fix a parameter. May be repeated.")
 @click.option("--key-id", "id", metavar="ID", shell_complete=complete_id, help="Sign with this key of the server's.")
-@click.option("--server", metavar="URL", help="Print the whole URL, on this server.")
+@click.option("--server", metavar="URL", help="Print the whole URL, on this server. [LEVERET_SERVER]")
 @key_options
 def sign(
     file: KeyFile,
@@ -73,8 +73,8 @@ def sign(
 ) -> None:
     """Print PATH, signed: whoever has it can send METHOD to it, without a key of their own, until it expires.
 
-    It is signed with the key in LEVERET_KEY, which need not be on the server's machine; or, where there is none, or one
-    of the options that say whose keys are meant, with a key of the server on this machine.
+    It is signed with the key in LEVERET_KEY, on any machine; where there is none, or --key-id names one, with a key of
+    the server on this machine.
 
     METHOD is GET, which allows HEAD too, PUT, POST or DELETE; PATH is that of a queue or a message, with names as they
     are, not percent-encoded, and may end with a query. Parameters are fixed: nobody can add one, or leave one out. The
@@ -91,16 +91,17 @@ def sign(
     fixed = _fixed(query, parameters)
     now = time.time()
     token = os.environ.get("LEVERET_KEY")
-    given = click.get_current_context().params
-    if token and id is None and given["data"] is None and given["config"] is None:
-        key = _of_token(token.strip())
-    else:
-        key = _choose(file.read(), what, id, now)
+    key = _of_token(token.strip()) if token and id is None else _choose(file.read(), what, id, now)
     end = math.ceil(now + expires)
+    more = ""
     if end > key.expires:
         end = int(key.expires)
-        click.echo(f"key {key.id} expires {timestamp(end)}, and the URL with it", err=True)
-    click.echo(_base(server) + signed.sign(key, what.method, what.path, fixed, end))
+        more = f", which expires {timestamp(end)}, and the URL with it"
+    if server is None and os.environ.get("LEVERET_SERVER", "").startswith(("http://", "https://")):
+        server = os.environ["LEVERET_SERVER"]
+    url = _base(server) + signed.sign(key, what.method, what.path, fixed, end)
+    click.echo(f"signed with key {key.id}{more}", err=True)
+    click.echo(url)
 
 
 def _parse(method: str, path: str) -> _What:
@@ -165,10 +166,12 @@ def _choose(keys: dict[str, Key], what: _What, wanted: str | None, now: float) -
             raise Ended(Code.FAILED, f"key {id} does not allow {what}, and so can't sign for it")
         return key
     able = [key for key in keys.values() if key.state(now) is State.VALID and what.allowed_by(key)]
+    # An admin's key signs for accounts that nobody has, and what it signed outlives the tenant's: it has to be named.
+    admins = [key.id for key in able if key.account is None]
+    able = [key for key in able if key.account is not None]
     if not able:
-        raise Ended(Code.FAILED, f"no valid key allows {what}; 'leveret keys create' makes one")
-    # What an admin's key signs outlives the tenant's: it is not what is meant where the tenant has one.
-    able = [key for key in able if key.account is not None] or able
+        more = f", or --key-id {' or '.join(admins)} signs it as an admin" if admins else ""
+        raise Ended(Code.FAILED, f"no valid key of the account allows {what}; 'leveret keys create' makes one{more}")
     if len(able) > 1:
         raise Ended(
             Code.WRONG_USE, f"several keys could sign this; give --key-id {' or '.join(key.id for key in able)}"

@@ -169,7 +169,7 @@ def _translated(place: Place, is_closed: Callable[[], bool]) -> Iterator[None]:
             raise ClientClosed.now() from error
         untrusted = why_untrusted(error)
         if untrusted is not None:
-            raise Untrusted(f"{place.shown} can't be trusted: {untrusted}") from error
+            raise Untrusted(f"{place.shown} can't be trusted: {untrusted}") from None
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
             raise Unsent(f"{place.shown} can't be reached: {_said(error)}") from error
         if isinstance(error, httpx.TimeoutException):

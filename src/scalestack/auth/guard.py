@@ -187,7 +187,8 @@ class Guard:
         return HttpError(
             401,
             "unauthenticated",
-            "credentials are needed that are good here: none came, or they are unknown, expired or revoked",
+            "credentials are needed that are good here, as 'Authorization: Bearer …': none came, or they are unknown, "
+            "expired or revoked",
             tuple((b"WWW-Authenticate", challenge) for challenge in self._authority.challenges),
         )
 

@@ -7,6 +7,7 @@ import pytest
 
 from leveret.cli.client_options import find_target
 from leveret.client import Client, TooManyRequests
+from leveret.keys import TOKENS
 from support.guarded import ADMIN, KEY, READER, guarded
 
 ASKS = "leveret: the server asks for a key: set LEVERET_KEY or give --key-file\n"
@@ -56,7 +57,7 @@ def test_every_command_works_with_a_key_and_never_shows_it(run, monkeypatch):
 @pytest.mark.parametrize(
     "command", [*FROM_JOBS, "import jobs", "extend jobs 1 --receipt r", "release jobs 1 --receipt r", "accounts"]
 )
-@pytest.mark.parametrize("key", [None, "lvk_unknown"])
+@pytest.mark.parametrize("key", [None, "tok_unknown"])
 def test_without_a_good_key_every_command_says_what_to_do_and_ends_with_6(run, monkeypatch, command, key):
     if key is not None:
         monkeypatch.setenv("LEVERET_KEY", key)
@@ -67,10 +68,14 @@ def test_without_a_good_key_every_command_says_what_to_do_and_ends_with_6(run, m
     assert "unknown" not in said.err.removesuffix(NOT_TAKEN)
 
 
-def test_what_the_key_does_not_allow_is_said_with_the_account(run, monkeypatch):
+def test_what_the_key_does_not_allow_is_said_with_the_right_and_the_account(run, monkeypatch):
     monkeypatch.setenv("LEVERET_KEY", READER)
     said = run("put", "jobs", "x")
-    assert (said.code, said.err) == (6, "leveret: the key doesn't allow this (the account is 'acme')\n")
+    told = (
+        "leveret: this takes the right to 'send', which these credentials don't give here "
+        "(the account is 'acme'; --account or LEVERET_ACCOUNT names another)\n"
+    )
+    assert (said.code, said.err) == (6, told)
     assert run("queues", "--account", "other").code == 6
     monkeypatch.setenv("LEVERET_KEY", ADMIN)
     assert run("accounts").code in {0, 3}
@@ -90,7 +95,7 @@ class TestGiving:
         assert run("queues", "--key", KEY).code in {0, 3}
 
     def test_by_a_file(self, run, tmp_path, monkeypatch):
-        monkeypatch.setenv("LEVERET_KEY", "lvk_unknown")
+        monkeypatch.setenv("LEVERET_KEY", "tok_unknown")
         file = tmp_path / "key"
         file.write_text(f"{KEY}\n")
         assert run("queues", "--key-file", file).code in {0, 3}
@@ -206,7 +211,7 @@ class TestWork:
         assert KEY not in told("--key", KEY).values()
 
     def test_one_that_is_not_used_here_is_not_left_to_be_sent_here(self, told):
-        assert "LEVERET_KEY" not in told("--key", KEY, LEVERET_KEY="lvk_other")
+        assert "LEVERET_KEY" not in told("--key", KEY, LEVERET_KEY="tok_other")
 
 
 def test_too_many_requests_are_4(run, monkeypatch):
@@ -216,3 +221,11 @@ def test_too_many_requests_are_4(run, monkeypatch):
     monkeypatch.setattr(Client, "perform", refuse)
     said = run("pop", "jobs")
     assert (said.code, said.err) == (4, "leveret: too many; try again in 99 s\n")
+
+
+def test_a_key_that_is_not_whole_is_told_apart_from_one_that_is_unknown(run, monkeypatch):
+    token = TOKENS.make().text
+    for key, told in ((token, "is unknown, expired or revoked"), (token[:-1], "is not whole, or has a typing error")):
+        monkeypatch.setenv("LEVERET_KEY", key)
+        said = run("queues")
+        assert (said.code, said.err) == (6, f"leveret: the server does not take this key: it {told}\n")

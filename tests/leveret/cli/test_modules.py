@@ -61,21 +61,22 @@ def test_all_modules_of_a_running_server(run, service):
     assert service.url in said.lines[-1]
 
 
-def test_the_environment_alone_means_no_running_server(run, service, monkeypatch):
+def test_the_environment_means_a_running_server_unless_settings_are_given(run, service, monkeypatch):
     monkeypatch.setenv("LEVERET_SERVER", service.url)
-    assert "planned: what serve would load" in " ".join(run("modules").out.split())
+    assert f"in the server {service.url}" in " ".join(run("modules").out.split())
+    assert "planned: what serve would load" in " ".join(run("modules", "--store", "memory://").out.split())
 
 
 def test_what_was_loaded_is_said(run, service, monkeypatch):
     said = run("modules", "load", "metrics", "--server", service.url)
-    assert (said.code, said.lines) == (0, ["loaded net", "loaded metrics"])
+    assert (said.code, said.lines) == (0, [f"loaded net into {service.url}", f"loaded metrics into {service.url}"])
     monkeypatch.setenv("LEVERET_SERVER", service.url)
     assert run("modules", "load", "rest").lines == ["'rest' was loaded already"]
 
 
 def test_what_was_unloaded_is_said(run, service):
     said = run("modules", "unload", "a b", "--server", service.url)
-    assert (said.code, said.lines) == (0, ["unloaded a b"])
+    assert (said.code, said.lines) == (0, [f"unloaded a b from {service.url}"])
 
 
 @pytest.mark.parametrize(("name", "code"), [("nome", 3), ("http", 1), ("bad", 1)])
@@ -91,7 +92,7 @@ def test_who_is_no_admin_may_not(run, service, monkeypatch, words):
     monkeypatch.setenv("LEVERET_KEY", KEY)
     said = run("modules", *words, "--server", service.url)
     assert said.code == 6
-    assert said.err.startswith("leveret: the key doesn't allow this")
+    assert said.err == "leveret: this takes the right to 'admin', which these credentials don't give here\n"
 
 
 def test_a_server_without_the_module_for_that_says_so(run):

@@ -59,6 +59,11 @@ class TestUrls:
         assert [name for name, _ in parse_qsl(query)] == ["key", "expires", "signature"]
         assert dict(parse_qsl(query))["key"] == key.id
 
+    def test_with_a_server_of_the_environment_too(self, sign, create, monkeypatch):
+        create()
+        monkeypatch.setenv("LEVERET_SERVER", "http://127.0.0.1:9")
+        assert sign("GET", PATH).startswith(f"http://127.0.0.1:9{PATH}?key=")
+
     def test_with_a_server_it_prints_the_whole_url(self, sign, create):
         create()
         assert sign("GET", PATH, "--server", "https://queues.example/").startswith(f"https://queues.example{PATH}?key=")
@@ -97,7 +102,7 @@ class TestUrls:
         said = run("sign", "GET", PATH, "--expires", "1h")
         assert said.code == 0
         assert f"expires={int(key.expires)}&" in said.out
-        assert said.err.startswith(f"key {key.id} expires 20")
+        assert said.err.startswith(f"signed with key {key.id}, which expires 20")
         assert said.err.count("\n") == 1
 
     @pytest.mark.parametrize("path", ["/v1.0/acme/jobs", "/v1.0/acme/jobs/1", "/v1.1/acme/jobs", PATH])
@@ -174,14 +179,14 @@ class TestKeys:
     )
     def test_one_that_could_not_do_it_itself_is_not_signed_with(self, run, create, rights):
         key = create(**rights)
-        refused(run("sign", "PUT", PATH), "no valid key allows 'send' on queue 'jobs' of account 'acme'")
+        refused(run("sign", "PUT", PATH), "no valid key of the account allows 'send' on queue 'jobs' of account 'acme'")
         expected = "is expired" if "now" in rights else f"key {key.id} does not allow 'send' on queue 'jobs'"
         refused(run("sign", "PUT", PATH, "--key-id", key.id), expected)
 
     def test_one_that_is_revoked_is_not(self, run, create, data):
         key = create()
         issue.revoke(KeyFile(data / "keys.json"), key.id, time.time())
-        refused(run("sign", "GET", PATH), "no valid key allows 'read'")
+        refused(run("sign", "GET", PATH), "no valid key of the account allows 'read'")
         refused(run("sign", "GET", PATH, "--key-id", key.id), f"key {key.id} is revoked")
 
     def test_where_several_could_one_is_to_be_named(self, run, sign, create):
@@ -189,9 +194,14 @@ class TestKeys:
         refused(run("sign", "GET", PATH), f"several keys could sign this; give --key-id {first.id} or {second.id}", 2)
         assert f"key={second.id}&" in sign("GET", PATH, "--key-id", second.id)
 
-    def test_one_that_is_for_everything_can_sign_everything(self, sign, create):
+    def test_one_that_is_for_everything_can_sign_everything_where_it_is_named(self, run, sign, create):
         key = create(None, ("admin",))
-        assert f"key={key.id}&" in sign("GET", "/v1.1/whoever/jobs/1")
+        refused(run("sign", "GET", "/v1.1/whoever/jobs/1"), f"or --key-id {key.id} signs it as an admin")
+        assert f"key={key.id}&" in sign("GET", "/v1.1/whoever/jobs/1", "--key-id", key.id)
+
+    def test_it_says_which_key_it_took(self, run, create):
+        key = create()
+        assert run("sign", "GET", PATH).err == f"signed with key {key.id}\n"
 
     def test_of_an_unknown_one_near_ones_are_named(self, run, create):
         key = create()
@@ -255,10 +265,6 @@ class TestWithATokenAlone:
     def test_a_key_of_the_server_that_is_named_is_stronger(self, sign, create, token):
         key = create()
         assert f"key={key.id}&" in sign("PUT", PATH, "--key-id", key.id)
-
-    def test_so_is_a_data_directory_that_is_named(self, sign, create, token, data):
-        key = create()
-        assert f"key={key.id}&" in sign("PUT", PATH, "--data", str(data))
 
     def test_what_is_no_key_is_not_said_again(self, run, data, monkeypatch):
         monkeypatch.setenv("LEVERET_KEY", "eyJ.nonsense.x")

@@ -58,7 +58,7 @@ os._exit(0)
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("key", [None, "lvk_unknown"])
+@pytest.mark.parametrize("key", [None, "tok_unknown"])
 def test_without_a_good_key_it_is_unauthorized(service, key):
     with connect(service.url, key=key) as client, pytest.raises(Unauthorized) as caught:
         client.queue("acme", "jobs").put("x")

@@ -73,10 +73,6 @@ class Keyring:
                 raise Unusable(f"{where} can't be opened: {error.strerror or error}") from error
             version = self.version()
             self._loaded = _Loaded(version, self._file.read())
-        if not self._loaded.keys:
-            _log.warning(
-                "there are no keys, and so every request is refused until one is made", file=str(self._file.path)
-            )
 
     def reopen(self) -> None:
         """Read all again, though nothing says that it has changed: for files that were put there by hand."""
@@ -85,6 +81,10 @@ class Keyring:
         except Unusable as error:
             with self._reload_lock:
                 self._refuse_all_locked(self.version(), error)
+
+    def __len__(self) -> int:
+        """How many keys there are, good or not."""
+        return len(self._loaded.keys)
 
     def version(self) -> Hashable:
         """What changes whenever a key may have."""

@@ -10,7 +10,10 @@ from scalestack.auth.keys.file import NAME, KeyFile
 from scalestack.auth.keys.keyring import Keyring
 from scalestack.auth.keys.token import TokenFormat
 from scalestack.data import DataDirectory
+from scalestack.log import Logger
 from scalestack.module import Module, Needs, NoConfig
+
+_log = Logger("scalestack.auth.keys")
 
 
 class KeysModule(Module[NoConfig]):
@@ -20,6 +23,7 @@ class KeysModule(Module[NoConfig]):
     depends = (Authority, DataDirectory)
     prefix: ClassVar[str] = "key"  # of tokens
     realm: ClassVar[str] = "service"  # what a client is told that the keys are for
+    hint: ClassVar[str] = ""  # how a key is made, for an operator who has none
 
     def __init__(self, config: NoConfig, needs: Needs) -> None:
         super().__init__(config, needs)
@@ -29,12 +33,14 @@ class KeysModule(Module[NoConfig]):
         self._authenticator = KeyAuthenticator(self._keyring, format, self.realm)
 
     @classmethod
-    def of(cls, prefix: str, realm: str) -> type[KeysModule]:
-        """This module, for the keys of a service."""
-        return type(cls.__name__, (cls,), {"prefix": prefix, "realm": realm})
+    def of(cls, prefix: str, realm: str, hint: str = "") -> type[KeysModule]:
+        """This module, for the keys of a service; `hint` is how one is made."""
+        return type(cls.__name__, (cls,), {"prefix": prefix, "realm": realm, "hint": hint})
 
     def start(self) -> None:
         self._keyring.open()
+        if not len(self._keyring):
+            _log.warning(f"there are no keys: until one is made, every request is refused{self.hint}")
         self._authority.register(self._authenticator)
 
     def stop(self) -> None:

@@ -182,10 +182,6 @@ class TestTrouble:
         assert open_site.check(token)
         assert "can be read again" in caplog.text
 
-    def test_it_says_that_there_are_no_keys_at_all(self, site, caplog):
-        site.keyring.open()
-        assert "there are no keys" in caplog.text
-
     def test_a_file_that_was_put_there_by_hand_is_read_when_that_is_asked_for(self, open_site):
         _, token = open_site.create()
         open_site.check(token)

@@ -25,7 +25,7 @@ def authority():
 
 @pytest.fixture
 def kernel(data, authority):
-    modules = {"auth.keys": KeysModule.of("tst", "tests")}
+    modules = {"auth.keys": KeysModule.of("tst", "tests", "; ask Ann")}
     return Kernel(modules, lambda name, _: NoConfig(), given={DataDirectory: data, Authority: authority})
 
 
@@ -67,3 +67,13 @@ def test_what_was_put_there_by_hand_is_read_at_a_reload(kernel, data, authority)
     kernel.reload()
     with pytest.raises(Exception, match="there is no key"):
         found(authority, token)
+
+
+def test_it_says_that_there_are_no_keys_at_all_and_how_one_is_made(kernel, data, caplog):
+    kernel.load("auth.keys")
+    assert "there are no keys: until one is made, every request is refused; ask Ann" in caplog.text
+    kernel.unload("auth.keys")
+    caplog.clear()
+    create(data)
+    kernel.load("auth.keys")
+    assert "no keys" not in caplog.text
