@@ -1,7 +1,8 @@
 """What the documentation takes from the code when it is built: the REST API, the commands, the settings.
 
-A page says where by a comment, such as `<!-- generated: settings -->`. Each is text in, Markdown out; MkDocs is not
-needed to make it, and so the tests make it as well.
+A page says where by a comment, such as `<!-- generated: settings -->`. What stands from there to `<!-- end -->` is for
+those who read the page as it is, and is replaced too. Each is text in, Markdown out; MkDocs is not needed to make it,
+and so the tests make it as well.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ _EVERYWHERE: Final = ("401", "403", "414", "429", "431")  # answers that every r
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by MkDocs for each page."""
-    return re.sub(r"<!-- generated: (.+?) -->", lambda found: GENERATED[found[1]](), markdown)
+    place = r"<!-- generated: (.+?) -->(?:(?:(?!<!--).)*<!-- end -->)?"
+    return re.sub(place, lambda found: GENERATED[found[1]](), markdown, flags=re.DOTALL)
 
 
 # The REST API.

@@ -4,11 +4,13 @@ import json
 import re
 import shutil
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from support.metered import metered
+from support.metered import metered, samples_of
+from support.process import leveret
 from support.promql import asked_for
 from support.web import Client, eventually
 
@@ -31,9 +33,28 @@ def rules():
     return re.findall(r"^ +expr: (?:>-\n)?((?:.|\n(?= {10,}))+)", ALERTS.read_text(), re.MULTILINE)
 
 
+def labels_of(samples):
+    """The labels of each metric."""
+    found = {}
+    for name, *labels in samples:
+        found.setdefault(name, set()).update(label for label, _ in labels)
+    return found
+
+
 @pytest.fixture(scope="module")
-def exposed(tmp_path_factory):
-    """The labels of each metric, of a server on which all has happened that the dashboard tells of."""
+def limited():
+    """The labels of each metric, of a server that has refused somebody because of a limit."""
+    with (
+        leveret("--store", "memory://", "--set", "limits.messages=0") as server,
+        closing(Client(server.port)) as client,
+    ):
+        assert client("PUT", "/v1.1/a/q/1", b"body").status == 429
+        return labels_of(samples_of(client("GET", "/metrics").text))
+
+
+@pytest.fixture(scope="module")
+def exposed(tmp_path_factory, limited):
+    """The labels of each metric, of servers on which all has happened that the dashboard tells of."""
     with metered(tmp_path_factory.mktemp("data")) as server:
         poll = Client(server.port)
         poll._connection.request("POST", "/v1.1/a/q?limit=1&hide=60&wait=20")
@@ -41,10 +62,7 @@ def exposed(tmp_path_factory):
         server.client("PUT", "/v1.1/a/q/1", b"body")
         poll._connection.getresponse().read()
         poll.close()
-        found = {}
-        for name, *labels in server.scrape():
-            found.setdefault(name, set()).update(label for label, _ in labels)
-    return found
+        return limited | labels_of(server.scrape())  # where nothing is limited there are no refusals
 
 
 def check(exposed, expression):

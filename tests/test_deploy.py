@@ -69,16 +69,36 @@ def settings(*options, environ=None):
 # The settings
 
 
-def test_the_example_of_settings_is_taken():
-    assert settings("--config", str(DEPLOY / "leveret.toml"))["server.auth"] == '"keys"'
-
-
-def test_what_is_commented_out_in_it_would_be_taken(tmp_path):
-    text = (DEPLOY / "leveret.toml").read_text()
+def uncommented(text):
+    """Settings, with those that are commented out."""
     all_of_it = re.sub(r"^# (?=\w+ = |\[[\w.]+\])", "", text, flags=re.MULTILINE)
     assert all_of_it.count("\n# ") < text.count("\n# ") - 3
-    (tmp_path / "leveret.toml").write_text(all_of_it)
-    assert settings("--config", str(tmp_path / "leveret.toml"))["server.auth"] == '"keys"'
+    return all_of_it
+
+
+def of_file(path, text):
+    path.write_text(text)
+    return settings("--config", str(path))
+
+
+def test_the_example_of_settings_asks_for_keys_and_is_for_a_proxy_on_the_same_machine():
+    found = settings("--config", str(DEPLOY / "leveret.toml"))
+    assert (found["server.auth"], found["http.host"]) == ('"keys"', '"127.0.0.1"')
+
+
+def test_what_is_commented_out_in_it_would_be_taken_and_listens_elsewhere_with_tls_alone(tmp_path):
+    found = of_file(tmp_path / "leveret.toml", uncommented((DEPLOY / "leveret.toml").read_text()))
+    assert (found["server.auth"], found["http.host"]) == ('"keys"', '"0.0.0.0"')
+    assert found["http.tls_certificate"].endswith('.crt"')
+    assert found["http.tls_key"].endswith('.key"')
+    assert found["limits.requests"] == "500.0"
+
+
+def test_tls_of_the_unit_is_what_opens_it_to_other_machines():
+    lines = re.findall(r"^Environment=(.+)", (DEPLOY / "systemd/tls.conf").read_text(), re.MULTILINE)
+    environ = dict(each.replace("%d", "/run").split("=", 1) for line in lines for each in line.split())
+    found = settings("--config", str(DEPLOY / "leveret.toml"), environ=environ)
+    assert (found["http.host"], found["http.tls_key"]) == ('"0.0.0.0"', '"/run/tls.key"')
 
 
 # The image
@@ -243,7 +263,7 @@ def container(pod):
     return only
 
 
-@pytest.mark.parametrize("version", ["1.31", "1.34", "1.37"])
+@pytest.mark.parametrize("version", ["1.30", "1.34", "1.37"])  # the least that docs/deploying.md names is the first
 def test_kubernetes_has_a_schema_that_each_manifest_fits(manifests, version):
     schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
     for kind, manifest in manifests.items():
@@ -292,6 +312,11 @@ def test_the_server_takes_the_command_and_the_settings_of_the_pod(manifests, pod
     assert [each["name"] for each in container["env"]] == ["LEVERET_EVENT__THREADS"]
     assert (found["http.host"], found["server.auth"]) == ('"0.0.0.0"', '"keys"')
     assert found["server.data"] == f'"{places["data"]}"' == f'"{of_the_image("VOLUME")}"'
+
+
+def test_what_is_commented_out_in_the_settings_of_the_pod_would_be_taken(manifests, tmp_path):
+    found = of_file(tmp_path / "leveret.toml", uncommented(manifests["ConfigMap"]["data"]["leveret.toml"]))
+    assert (found["http.host"], found["limits.requests"]) == ('"0.0.0.0"', "500.0")
 
 
 def test_the_pods_image_is_this_version(container):

@@ -4,7 +4,7 @@ Blocks of a page follow each other: those of `sh` in one shell, those of `python
 directory. A `python` block with a `title` is a file of that name, which a later block runs. An `output` block is what
 the block before it prints, where `…` stands for anything; so is a comment in a `sh` block from `{` or `[` on. A block
 that is one command which serves is the server that the page is run against; only its port is another. A later one takes
-its place. Server and commands have the data directory of a user of the page's own.
+its place; it finds files that the page made. Server and commands have the data directory of a user of the page's own.
 """
 
 import json
@@ -154,15 +154,17 @@ class Page:
         self._data = share / "leveret"  # where the commands look for it, too
         self._serving = ExitStack()
         self._server = None
+        self._port = 0  # a free one
         for each in (home, self._work):
             each.mkdir()
         (home / ".curlrc").write_text("silent\nshow-error\n")
         self.serve(next((block for block in blocks if block.serves), None))
+        self._port = self._server.port
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "LEVERET_"))}
         environ |= {
             "HOME": str(home),
             "XDG_DATA_HOME": str(share),
-            "LEVERET_SERVER": f"http://127.0.0.1:{self._server.port}",
+            "LEVERET_SERVER": f"http://127.0.0.1:{self._port}",
             "no_proxy": "127.0.0.1",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONUNBUFFERED": "1",
@@ -172,18 +174,23 @@ class Page:
 
     def serve(self, block):
         """Run the server of this block, or one without options: at the same port, in place of that which runs."""
-        place = []
         if self._server is not None:
-            place = ["--port", str(self._server.port)]
             self._server.signal(signal.SIGTERM)
             self._server.wait()
             self._serving.close()
-        options = server_options(block)
-        self._server = self._serving.enter_context(leveret("--data", str(self._data), *options, *place))
+        options = [self._found(option) for option in server_options(block)]
+        place = ["--data", str(self._data), *options, "--port", str(self._port)]
+        self._server = self._serving.enter_context(leveret(*place))
+
+    def _found(self, option):
+        """An option of the server, which runs elsewhere: where it names a file of the page's, by its whole path."""
+        name, _, value = option.partition("=")
+        path = self._work / value
+        return f"{name}={path}" if value and path.is_file() else option
 
     def run(self, block):
         """What a block prints."""
-        text = block.text.replace("127.0.0.1:8080", f"127.0.0.1:{self._server.port}").replace(".venv/bin/", "")
+        text = block.text.replace("127.0.0.1:8080", f"127.0.0.1:{self._port}").replace(".venv/bin/", "")
         if block.title:
             (self._work / block.title).write_text(text)
             return ""
@@ -302,6 +309,11 @@ def test_pages_ask_only_for_what_can_be_generated(generated):
         for name in re.findall(r"<!-- generated: (.+?) -->", page.read_text()):
             assert name in generated.GENERATED
     assert generated.on_page_markdown("a\n<!-- generated: settings -->") == f"a\n{generated.settings()}"
+
+
+def test_what_a_page_says_where_nothing_is_generated_is_not_in_the_site(generated):
+    page = "a\n<!-- generated: settings -->\nelsewhere\n<!-- end -->\nb\n<!-- generated: commands -->\nc"
+    assert generated.on_page_markdown(page) == f"a\n{generated.settings()}\nb\n{generated.commands()}\nc"
 
 
 def test_every_error_code_is_explained():

@@ -214,6 +214,8 @@ def sharing(directory):
         "http.port": "0",
         "auth.failures": "1000000",
         "auth.failure_rate": "1000000",
+        "auth.refusals": "1000000",
+        "auth.refusal_rate": "1000000",
     }
     server = Server(overrides=[Override(key, value, "test") for key, value in options.items()])
     server.addresses = server.start()
@@ -378,7 +380,9 @@ def test_no_second_header_lends_the_rights_of_another(filled, name):
                 f"{name}: Bearer {second}\r\n\r\n"
             )
             status = raw.send(head.encode()).answer().status
-            assert status == (401 if name == "Authorization" else 403 if first is own else 200)
+            assert status == (400 if name == "Authorization" else 403 if first is own else 200)
+            if name == "Authorization":
+                break  # it can be read in two ways, and so nothing more is read
 
 
 def test_a_signed_url_beside_another_s_key_is_refused(filled):

@@ -76,7 +76,9 @@ def guarded(more: Iterable[Route] = ()) -> Iterator[Guarded]:
 
     with serving(routes, translate=translate) as web:
         authority = Authority(web.server.renew_layers)
-        web.server.add_layer(Guard(authority, Failures(1000, 1000.0, 5.0), time.time, time.monotonic))
+        web.server.add_layer(
+            Guard(authority, Failures(1000, 1000.0, 5.0), Failures(1000, 1000.0, 5.0), time.time, time.monotonic)
+        )
         guarded = Guarded(f"http://127.0.0.1:{web.port}")
         authority.register(guarded.tokens)
         try:

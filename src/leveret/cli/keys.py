@@ -25,6 +25,7 @@ from scalestack.auth.principal import check_actions
 from scalestack.http.router import METRICS
 
 _ORDINARY: Final = f"{SEND},{RECEIVE},{READ}"
+_SEEN: Final = 0.2  # seconds in which servers have seen it, and have cut off whoever waited with the key
 _MOST_COMMENT: Final = 200  # characters
 
 
@@ -144,6 +145,7 @@ def revoke(file: KeyFile, id: str) -> None:
     if newly:
         record("key.revoke", key)
     assert key.revoked is not None
+    time.sleep(_SEEN)
     click.echo(f"key {key.id} is revoked" if newly else f"key {key.id} was revoked on {timestamp(key.revoked)} already")
 
 

@@ -22,6 +22,7 @@ from scalestack.event.worker import Worker
 from scalestack.http.message import Request
 from scalestack.http.problem import HttpError
 from scalestack.log import Logger
+from scalestack.log.render import hide_tokens
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ class Audit:
             "action": action,
             "peer": peer,
             "outcome": outcome,
-            "details": {name: value for name, value in details.items() if value is not None},
+            "details": {name: _without_tokens(value) for name, value in details.items() if value is not None},
         }
         try:
             self._file.append(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
@@ -130,6 +131,17 @@ def overheard(answer: Pending[T], tell: Callable[[BaseException], object]) -> Pe
 
     answer.listen(came)
     return following
+
+
+def _without_tokens(value: Any) -> Any:
+    """A detail in which a token may be that somebody took for a name."""
+    if isinstance(value, str):
+        return hide_tokens(value)
+    if isinstance(value, list | tuple):
+        return [_without_tokens(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _without_tokens(each) for key, each in value.items()}
+    return value
 
 
 def _who(request: Request) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from scalestack.auth.principal import Authorized, Authorizer, OwnRights, Principal
 from scalestack.event.pending import Answer, Pending
@@ -29,6 +29,14 @@ class Authenticator(Protocol):
 
     def version(self) -> Hashable:
         """What changes whenever an answer that was given may not be true any more. Asked at each request."""
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """An authenticator for which things change that `version` does not tell."""
+
+    def look(self) -> bool:
+        """Whether what was answered may not be true any more. Called once a second, on a loop."""
 
 
 class Authority:
@@ -74,6 +82,12 @@ class Authority:
     def challenges(self) -> list[bytes]:
         """What a client may answer with, for WWW-Authenticate."""
         return list(dict.fromkeys(challenge for each in self._authenticators for challenge in each.challenges))
+
+    def look(self) -> None:
+        """Have authenticators look at what no version tells. To be called once a second, on a loop."""
+        changed = [each.look() for each in self._authenticators if isinstance(each, Watching)]
+        if any(changed):
+            self.renew()
 
     def identify(self, request: Request) -> Answer[Authorized | None]:
         """Who sends this; None where it carries no credentials that are known here, and `Denied` where they are bad."""

@@ -50,11 +50,18 @@ class Guard:
     """The layer that asks for credentials, and for rights."""
 
     def __init__(
-        self, authority: Authority, failures: Failures, clock: Callable[[], float], monotonic: Callable[[], float]
+        self,
+        authority: Authority,
+        failures: Failures,
+        refusals: Failures,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
     ) -> None:
-        """`clock`: wall seconds, for what expires; `monotonic`: seconds, for what is held back."""
+        """`failures` holds back refusals of bad credentials, and `refusals` all others. `clock`: wall seconds, for what
+        expires; `monotonic`: seconds, for what is held back."""
         self._authority = authority
         self._failures = failures
+        self._refusals = refusals
         self._clock = clock
         self._monotonic = monotonic
 
@@ -92,7 +99,7 @@ class Guard:
             request.grant = known.granted  # also where it is refused: the audit log says who was
             names = parameters[named]
             if not known.granted.allows(action, *names, *[None] * (2 - len(names))):
-                raise forbidden(action)
+                return self._hold(request, self._refusals, known.granted.name, forbidden(action))
             known.action, known.names = action, names
             return handler(request, *parameters)
 
@@ -124,7 +131,8 @@ class Guard:
         found: Authorized | Denied | None,
     ) -> Answered:
         if found is None:
-            raise self._unauthenticated()
+            assert request.connection is not None
+            return self._hold(request, self._refusals, request.connection.peer, self._unauthenticated())
         if isinstance(found, Denied):
             return self._refuse(request, found)
         if self._clock() >= found.principal.expires:
@@ -137,21 +145,34 @@ class Guard:
 
     def recheck(self, connections: Collection[Connection]) -> None:
         """Cut those of a loop's connections whose credentials are good no more: polls that wait and streams that go on
-        were let pass when they began. To be called on that loop, now and then."""
+        were let pass when they began. Who waits for nothing is asked at the next request.
+
+        To be called on that loop, now and then."""
         epoch, version, now = self._authority.epoch, self._authority.version(), self._clock()
         for connection in connections:
             known = connection.identity
-            if type(known) is _Known and (known.epoch != epoch or known.version != version or now >= known.expires):
+            if (
+                type(known) is _Known
+                and connection.is_answering()
+                and (known.epoch != epoch or known.version != version or now >= known.expires)
+            ):
                 self._recheck(connection, known, epoch, version)
+
+    def cut_strangers(self, connections: Collection[Connection]) -> None:
+        """Cut those of a loop's connections that wait for an answer, and of which nobody asked who they are: they were
+        let pass when nobody had to say that."""
+        for connection in connections:
+            if connection.identity is None and connection.is_answering():
+                connection.transport.abort()
 
     def _recheck(self, connection: Connection, known: _Known, epoch: int, version: Hashable) -> None:
         def came(found: Authorized | None, error: BaseException | None) -> None:
             if error is not None and not isinstance(error, Denied):
                 return  # nobody can tell for now: it is asked again the next time
-            if found is not None and self._clock() < found.principal.expires:
+            if found is not None and self._clock() < found.principal.expires and _still_allows(found, known):
                 if connection.identity is known:
                     connection.identity = replace(
-                        known, epoch=epoch, version=version, granted=found, expires=found.principal.expires, action=""
+                        known, epoch=epoch, version=version, granted=found, expires=found.principal.expires
                     )
                 return
             if connection.identity is known:
@@ -175,12 +196,18 @@ class Guard:
         assert connection is not None
         connection.identity = None
         _log.debug("credentials are no good", peer=connection.peer, why=str(denied))
-        delay = self._failures.delay(connection.peer, self._monotonic())
+        return self._hold(request, self._failures, connection.peer, self._unauthenticated())
+
+    def _hold(self, request: Request, counted: Failures, whose: str, error: HttpError) -> Answer[Response]:
+        """Fails with the error: at once, or later where there were many, so that a flood of them costs little."""
+        delay = counted.delay(whose, self._monotonic())
         if not delay:
-            raise self._unauthenticated()
+            raise error
+        assert request.connection is not None
+        request.body = b""  # not to be kept for as long as the refusal is
         refusal: Pending[Response] = Pending(_let_go)
         refusal.parked = True
-        connection.thread.later(delay, refusal.fail, self._unauthenticated())
+        request.connection.thread.later(delay, refusal.fail, error)
         return refusal
 
     def _unauthenticated(self) -> HttpError:
@@ -207,6 +234,11 @@ def _authorization_of(request: Request) -> tuple[int, bytes, bytes]:
         if name.lower() == b"authorization":
             return place, name, value
     return -1, b"", b""
+
+
+def _still_allows(found: Authorized, known: _Known) -> bool:
+    """Whether what was asked for last is allowed by what was found now."""
+    return not known.action or found.allows(known.action, *known.names, *[None] * (2 - len(known.names)))
 
 
 def _let_go() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeVar, cast
 
@@ -17,14 +18,18 @@ from scalestack.net.listener import Network
 
 T = TypeVar("T")
 
-_RECHECK: Final = 1.0  # seconds between looks at connections whose credentials may be good no more
+_RECHECK: Final = 0.1  # seconds between looks whether credentials may be good no more for which something goes on
+_LOOKS: Final = 10  # of these until it is looked what has expired, or has changed without a word
 _LONGEST: Final = 5.0  # seconds that the refusal of bad credentials is held back, at most
+_LONGER: Final = 0.5  # seconds for which other refusals are, at most
 
 
 @dataclass(frozen=True)
 class AuthConfig:
     failures: Annotated[int, Between(1, 1_000_000)] = 10  # bad credentials of one address that are refused at once
     failure_rate: Annotated[float, Between(0.001, 1_000_000)] = 1.0  # of those per second, after that; more wait
+    refusals: Annotated[int, Between(1, 1_000_000)] = 100  # 401 without credentials, or 403 of a key, sent at once
+    refusal_rate: Annotated[float, Between(0.001, 1_000_000)] = 50.0  # of those per second, after that; more wait
 
 
 class AuthModule(Module[AuthConfig]):
@@ -38,10 +43,14 @@ class AuthModule(Module[AuthConfig]):
     def __init__(self, config: AuthConfig, needs: Needs) -> None:
         super().__init__(config, needs)
         self._http = needs[HttpServer]
-        self._authority = Authority(self._http.renew_layers)
+        self._authority = Authority(self._changed)
+        self._open = False
+        self._seen: Hashable = None
+        self._left = 0  # looks until the next thorough one
         failures = Failures(config.failures, config.failure_rate, _LONGEST)
+        refusals = Failures(config.refusals, config.refusal_rate, _LONGER)
         # Wall time as it is now: others set when credentials expire, by their own clocks.
-        self._guard = Guard(self._authority, failures, time.time, time.monotonic)
+        self._guard = Guard(self._authority, failures, refusals, time.time, time.monotonic)
         self._network = needs[Network]
         self._thread = self._network.loops.threads[0]  # times the rechecks
         self._timer: asyncio.TimerHandle | None = None
@@ -65,9 +74,24 @@ class AuthModule(Module[AuthConfig]):
             self._timer.cancel()
 
     def _recheck(self) -> None:
-        if not self._authority.open:
-            self._network.visit(self._guard.recheck)
+        authority = self._authority
+        if not authority.open:
+            self._left -= 1
+            thorough = self._left <= 0
+            if thorough:
+                self._left = _LOOKS
+                authority.look()
+            seen = (authority.epoch, authority.version())
+            if thorough or seen != self._seen:
+                self._seen = seen
+                self._network.visit(self._guard.recheck)
         self._plan_recheck()
+
+    def _changed(self) -> None:
+        self._http.renew_layers()
+        was_open, self._open = self._open, self._authority.open
+        if was_open and not self._open:
+            self._network.visit(self._guard.cut_strangers)
 
 
 class NoneModule(Module[NoConfig]):

@@ -1,4 +1,4 @@
-"""How long an address that sent bad credentials has to wait for its refusal. Knows no clock and no requests."""
+"""How long whoever was refused often has to wait for a refusal. Knows no clock and no requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOST_ADDRESSES = 10_000  # remembered; beyond that the one that failed first is
 
 
 class Failures:
-    """Counts failures by address: some are answered at once, and what comes faster than `rate` waits."""
+    """Counts failures by address, or by name: some are answered at once, and what comes faster than `rate` waits."""
 
     def __init__(self, at_once: int, rate: float, longest: float) -> None:
         """`at_once` failures don't wait, where there were none before; `rate` per second after that; `longest` is the

@@ -31,6 +31,7 @@ class ParserLimits:
 _HOST: Final = 1
 _LENGTH: Final = 2
 _DECISIVE: Final = 3  # decides about framing, or needs an answer
+_CREDENTIALS: Final = 4
 
 # Common spellings are found without lower-casing; 0 is for what means nothing to a parser.
 _KINDS: Final = {
@@ -44,14 +45,15 @@ _KINDS: Final = {
         b"upgrade": _DECISIVE,
         b"accept": 0,
         b"accept-encoding": 0,
-        b"authorization": 0,
+        b"authorization": _CREDENTIALS,
         b"connection": 0,
         b"content-type": 0,
         b"user-agent": 0,
     }.items()
     for spelling in (name, name.title())
 }
-_SLICE: Final = 16 << 10  # bytes fed at a time: bounds what can pile up behind a request that must wait
+_SLICE: Final = 4 << 10  # bytes of requests fed at a time: bounds what is answered before others have their turn
+_BODY_SLICE: Final = 16 << 10  # bytes fed at a time within a body
 _HASH: Final = 0x23
 _SLASH: Final = 0x2F
 _CL: Final = b"content-length"
@@ -89,6 +91,7 @@ class RequestParser:
         self._url = b""
         self._headers: Headers = []
         self._hosts = 0
+        self._credentials = 0
         self._decisive: list[tuple[bytes, bytes]] = []
         self._body: bytes | None = None
         self._more = bytearray()  # of a body that comes in several parts, all but the first
@@ -112,8 +115,8 @@ class RequestParser:
         """Take some of `data`, and say how much: call again with the rest. `HttpError` for what can't be a request."""
         size = len(data)
         if size > _SLICE:
-            data = memoryview(data)[:_SLICE]
-            size = _SLICE
+            size = min(size, _BODY_SLICE if self.in_body else _SLICE)
+            data = memoryview(data)[:size]
         if not self.between or data[0] <= _SPACE or self._ended:
             return self._feed_closely(data, size)
         self._data = data if type(data) is bytes else b""
@@ -216,6 +219,8 @@ class RequestParser:
             kind = _KINDS.get(name.lower(), 0)
         if kind == _HOST:
             self._hosts += 1
+        elif kind == _CREDENTIALS:
+            self._credentials += 1
         elif kind == _DECISIVE or (kind == _LENGTH and len(value) >= self._short):
             self._decisive.append((name.lower(), value))
 
@@ -225,6 +230,7 @@ class RequestParser:
         self._method = method = self._parser.get_method()
         if not (
             self._hosts == 1
+            and self._credentials <= 1
             and len(data) <= self._small
             and data.startswith(b" HTTP/1.1\r\n", len(method) + 1 + len(url))
             and not self._delivered
@@ -272,6 +278,7 @@ class RequestParser:
         self._url = b""
         self._headers = []
         self._hosts = 0
+        self._credentials = 0
         self._http10 = False
         if self._decisive:
             self._decisive = []
@@ -308,6 +315,8 @@ class RequestParser:
             raise HttpError(505, "http-version", f"HTTP/{version} is not spoken here; HTTP/1.1 and HTTP/1.0 are")
         if self._hosts != 1 and (self._hosts or not self._http10):
             raise HttpError(400, "bad-host", f"a request must have one Host header; this has {self._hosts or 'none'}")
+        if self._credentials > 1:
+            raise HttpError(400, "bad-request", "a request may have one Authorization header (RFC 9110 section 5.3)")
         if _HASH in url:
             raise HttpError(400, "bad-request", "the request target has a '#', which is never sent")
         if url[0] != _SLASH:

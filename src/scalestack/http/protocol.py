@@ -51,6 +51,7 @@ class HttpConnection(Connection):
         self._last = False  # no more requests are read
         self._eof = False  # the client sends no more
         self._draining = False
+        self._streaming = False
         self._plain = shared.access is None  # an answer that is ready is sent, and that is all
         self._in_head = False
         self._writable: asyncio.Future[None] | None = None  # set while the client reads too slowly
@@ -97,8 +98,8 @@ class HttpConnection(Connection):
     def eof_received(self) -> bool:
         """The client has sent its last byte. It may be gone, or still wait for answers."""
         waiting = self._waiting
-        if self._last or (waiting is None and not self._behind and not self._backlog):
-            return False
+        if self._last or self._streaming or (waiting is None and not self._behind and not self._backlog):
+            return False  # of a stream that has no end, nobody hears any more who sends nothing any more
         if isinstance(waiting, Pending) and waiting.cancel():
             self._waiting = self._request = None
             return False
@@ -123,6 +124,9 @@ class HttpConnection(Connection):
             tally: Tally | None = self.thread.tally
             if tally is not None:
                 tally.received += more
+
+    def is_answering(self) -> bool:
+        return self._waiting is not None
 
     def _is_busy(self) -> bool:
         """Whether what comes next has to wait."""
@@ -352,6 +356,7 @@ class HttpConnection(Connection):
         try:
             self._write(encode_stream_head(response, keep_alive, http10))
             if request.method != b"HEAD":
+                self._streaming = True
                 async for data in stream:
                     if data:
                         sent += len(data)
@@ -366,6 +371,7 @@ class HttpConnection(Connection):
             self.transport.abort()
             return
         finally:
+            self._streaming = False
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()

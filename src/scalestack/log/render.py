@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Final, TypeAlias
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 Event: TypeAlias = dict[str, Any]  # "time" (seconds since the epoch), "level", "logger", "event", then what is of note
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -113,6 +113,8 @@ def redact_target(target: str) -> str:
     """A request's target without the values of secret parameters, without tokens, and without a user's name and
     password."""
     target = hide_tokens(target)
+    if "%" in target and hide_tokens(unquote(target)) != unquote(target):
+        target = hide_tokens(unquote(target))  # a token is one however it is encoded
     if "@" in target:
         target = _USER_INFO.sub(f"//{REDACTED}@", target)
     path, mark, query = target.partition("?")

@@ -61,6 +61,10 @@ class Connection(asyncio.Protocol):
             self._ends = []
         self._ends.append(call)
 
+    def is_answering(self) -> bool:
+        """Whether the peer waits for something that was begun for it."""
+        return True
+
     def expect(self, seconds: float) -> None:
         """Call `timed_out` in so many seconds, unless this is called again before; `math.inf` for never.
 

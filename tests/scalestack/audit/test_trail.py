@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from scalestack.audit.trail import local_user
+from scalestack.auth.keys.token import TokenFormat
 from scalestack.auth.principal import Authorized, OwnRights, Principal
 from scalestack.event.pending import Pending
 from scalestack.http.message import Response
@@ -52,6 +53,12 @@ def test_a_record_is_a_line_of_json(trail):
         b'{"time":"2026-01-01T00:00:00.250Z","who":"local ann","action":"key.create","peer":null,"outcome":"done",'
         b'"details":{"key":"4fBq0ZcX9a","actions":["send"]}}\n'
     )
+
+
+def test_a_token_that_was_taken_for_a_name_is_not_written(trail):
+    token = TokenFormat("lvk").make().text
+    trail.audit.record("ann", "module.load", module=token, names=[token], change={"dead_letter": token})
+    assert token[15:].encode() not in trail.path.read_bytes()
 
 
 def test_no_name_can_forge_a_line(trail):

@@ -125,11 +125,12 @@ class Site:
 
 
 @contextmanager
-def guarded(*authenticators, failures=None) -> Iterator[Site]:
+def guarded(*authenticators, failures=None, refusals=None) -> Iterator[Site]:
     now = [0.0]
     with serving(ROUTES) as web:
         authority = Authority(web.server.renew_layers)
-        guard = Guard(authority, failures or Failures(1000, 1000.0, 5.0), lambda: now[0], lambda: now[0])
+        many = Failures(1000, 1000.0, 5.0)
+        guard = Guard(authority, failures or many, refusals or many, lambda: now[0], lambda: now[0])
         web.server.add_layer(guard)
         for each in authenticators:
             authority.register(each)
@@ -311,3 +312,93 @@ def test_who_waits_goes_on_where_something_else_changed(site, tokens):
         tokens.number += 1
         site.recheck()
         assert site.send(ann, "/q/a/jobs", "ann").status == 200
+
+
+def test_who_waits_is_cut_off_when_the_rights_are_less_than_they_were(site, tokens, monkeypatch):
+    with site.web.connect() as ann:
+        park(ann, "ann")
+        monkeypatch.setitem(TOKENS, b"Bearer ann", Principal("ann", "a", frozenset({"send"})))
+        tokens.number += 1
+        site.recheck()
+        assert ann.at_end()
+
+
+def test_what_is_idle_is_left_alone_and_asked_at_its_next_request(site, tokens, monkeypatch):
+    with site.web.connect() as ann:
+        site.send(ann, "/q/a/jobs", "ann")
+        monkeypatch.delitem(TOKENS, b"Bearer ann")
+        tokens.number += 1
+        site.recheck()
+        assert site.send(ann, "/q/a/jobs", "ann").status == 401
+
+
+def test_who_waits_since_nobody_was_asked_is_cut_off_when_somebody_is():
+    with guarded() as site:
+        site.authority.set_open(True)
+        with site.web.connect() as stranger:
+            PARKED.clear()
+            stranger.send(b"GET /wait/a HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert PARKED.wait(10)
+            site.authority.set_open(False)
+            site.web.network.visit(site.guard.cut_strangers)
+            assert stranger.at_end()
+
+
+class Watchful(Tokens):
+    """Has something to say that its number does not."""
+
+    changed = False
+
+    def look(self):
+        return self.changed
+
+
+def test_what_an_authenticator_sees_at_a_look_has_all_asked_again():
+    tokens = Watchful()
+    with guarded(tokens) as site, site.web.connect() as ann:
+        site.send(ann, "/q/a/jobs", "ann")
+        site.authority.look()
+        site.send(ann, "/q/a/jobs", "ann")
+        assert tokens.asked == 1
+        tokens.changed = True
+        site.authority.look()
+        site.send(ann, "/q/a/jobs", "ann")
+        assert tokens.asked == 2
+
+
+def test_a_body_is_not_kept_while_the_refusal_of_its_credentials_is(tokens):
+    held = threading.Event()
+    requests = []
+
+    class Holding(Failures):
+        def delay(self, address, now):
+            held.set()
+            return 3600.0
+
+    def watch(route, handler):
+        def watched(request, *parameters):
+            requests.append(request)
+            return handler(request, *parameters)
+
+        return watched
+
+    with guarded(tokens, failures=Holding(1, 1.0, 1.0)) as site, site.web.connect() as bad:
+        site.web.server.add_layer(watch, outermost=True)
+        bad.send(b"PUT /q/a/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer eve\r\nContent-Length: 5\r\n\r\nhello")
+        assert held.wait(10)
+        assert requests[0].body == b""
+
+
+@pytest.mark.parametrize(("target", "token"), [("/q/b/jobs", "ann"), ("/q/a/jobs", None)])
+def test_refusals_for_want_of_a_right_or_of_credentials_are_held_back_when_there_are_many(tokens, target, token):
+    """Each costs as much as a request that is done, and whoever sends them is in no quota."""
+    counted = []
+
+    class Holding(Failures):
+        def delay(self, whose, now):
+            counted.append(whose)
+            return 0.001
+
+    with guarded(tokens, refusals=Holding(1, 1.0, 1.0)) as site:
+        assert site.ask(target, token).status == (403 if token else 401)
+        assert counted == ["ann" if token else "127.0.0.1"]

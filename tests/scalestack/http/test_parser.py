@@ -244,6 +244,7 @@ OTHERWISE = {
     "a CONNECT to a path": (501, b"CONNECT / HTTP/1.1\r\nHost: a\r\nContent-Length: 31\r\n\r\n" + LEFT_OVER),
     "a CONNECT to a URL": (501, b"CONNECT http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     "an upgrade in chunks": (501, CHUNKED[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n1\r\na\r\n0\r\n\r\n"),
+    "two credentials": (400, GET + b"Authorization: Bearer a\r\nauthorization: Bearer b\r\n\r\n"),
     "another expectation": (417, GET + b"Expect: miracles\r\n\r\n"),
     "HTTP/2.0": (505, b"GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
     "HTTP/2's preface": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),

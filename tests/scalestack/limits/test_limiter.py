@@ -309,7 +309,9 @@ def test_strangers_spend_nothing_of_an_account():
     with limited(requests=1) as site:
         authority = Authority(site.web.server.renew_layers)
         site.web.server.remove_layer(site.limiter)
-        site.web.server.add_layer(Guard(authority, Failures(1000, 1000.0, 5.0), lambda: 0.0, lambda: 0.0))
+        site.web.server.add_layer(
+            Guard(authority, Failures(1000, 1000.0, 5.0), Failures(1000, 1000.0, 5.0), lambda: 0.0, lambda: 0.0)
+        )
         site.web.server.add_layer(site.limiter)
         assert site.statuses("/q/a", 5) == [401] * 5
         authority.set_open(True)

@@ -353,6 +353,8 @@ class TestSecrets:
             ("/q?token", "/q?token"),
             ("http://ann:pw@host/q?a=b", "http://[redacted]@host/q?a=b"),
             (f"/v1/{TOKEN}/q?x={JWT}", "/v1/lvk_4fBq0ZcX9a_[redacted]/q?x=[redacted]"),
+            (f"/v1/%6c%76%6B{TOKEN[3:]}/q", "/v1/lvk_4fBq0ZcX9a_[redacted]/q"),
+            ("/v1/caf%C3%A9/q", "/v1/caf%C3%A9/q"),
         ],
     )
     def test_a_target_is_written_without_its_secrets(self, target: str, shown: str) -> None:

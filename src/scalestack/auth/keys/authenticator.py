@@ -24,6 +24,7 @@ class KeyAuthenticator:
     def __init__(self, keyring: Keyring, format: TokenFormat, realm: str) -> None:
         self.challenges: Sequence[bytes] = (f'Bearer realm="{realm}"'.encode(),)
         self.version: Callable[[], Hashable] = keyring.version  # without a call between: it is asked at each request
+        self.look: Callable[[], bool] = keyring.look
         self._keyring = keyring
         self._format = format
 

@@ -6,7 +6,6 @@ himself. So a process that is killed in the middle of a change leaves nobody bel
 
 from __future__ import annotations
 
-import mmap
 import os
 from pathlib import Path
 from typing import Final
@@ -16,14 +15,18 @@ from scalestack.private import open_private
 SIZE: Final = 8  # bytes, little-endian
 
 
-def show(path: Path) -> mmap.mmap:
-    """The number, as others change it: its first `SIZE` bytes. Made where it isn't there. `Unusable`, `OSError`."""
+def show(path: Path) -> int:
+    """A descriptor of the file, in which `SIZE` bytes are the number. Made where it isn't there. `Unusable`, `OSError`.
+
+    It is read by a call, and not mapped: to look at memory that somebody has cut off the file would end the process.
+    """
     descriptor = open_private(path)
     try:
         _reserve(descriptor)
-        return mmap.mmap(descriptor, SIZE, access=mmap.ACCESS_READ)
-    finally:
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
 class Changing:

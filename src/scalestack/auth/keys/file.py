@@ -27,6 +27,7 @@ from scalestack.private import (
 )
 
 NAME: Final = "keys.json"  # of the file, in a server's data directory
+LOOK: Final = 0.001  # seconds for which a server believes what it saw last
 _PATIENCE: Final = 10.0  # seconds to wait for another change
 _PAUSE: Final = 0.01  # seconds between two looks
 
@@ -79,6 +80,7 @@ class KeyFile:
                 found = self.read()
                 yield found
                 self._replace(render_keys(found.values()))
+            self._sleep(LOOK)  # then whoever serves with these keys has seen it, or will at the next request
         except OSError as error:
             where = error.filename or self.path
             raise Unusable(f"{where} can't be changed: {error.strerror or error}") from error

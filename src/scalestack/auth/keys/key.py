@@ -124,6 +124,9 @@ def _parse(entry: Any) -> Key:
     sha256 = bytes.fromhex(_text(entry["sha256"]))
     if len(sha256) != 32:
         raise ValueError
+    for each in ("created", "expires", "revoked"):
+        if entry[each] is not None:
+            timestamp(_time(entry[each]))  # what can't be written again is no time
     return Key(
         id=_text(entry["id"]),
         sha256=sha256,

@@ -45,7 +45,9 @@ class KeysModule(Module[NoConfig]):
 
     def stop(self) -> None:
         self._authority.deregister(self._authenticator)
+        self._keyring.close()
 
     def reload(self) -> None:
         """Read the file again, though nothing says that it has changed (SIGHUP)."""
         self._keyring.reopen()
+        self._authority.renew()

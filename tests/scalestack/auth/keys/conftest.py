@@ -25,7 +25,7 @@ class Site:
 
     def __post_init__(self):
         self.file = KeyFile(self.path)
-        self.keyring = Keyring(self.file, TOKENS, lambda: self.now, lambda: self.uptime)
+        self.keyring = Keyring(self.file, TOKENS, lambda: self.now, lambda: self.uptime, look=0.0)
 
     def create(self, account="a", actions=("read",), **more):
         """A key and the text of its token."""

@@ -149,7 +149,13 @@ def ask(open_site, authenticator):
     with serving(ROUTES) as web:
         authority = Authority(web.server.renew_layers)
         authority.register(authenticator)
-        guard = Guard(authority, Failures(1000, 1000.0, 5.0), lambda: open_site.now, lambda: open_site.now)
+        guard = Guard(
+            authority,
+            Failures(1000, 1000.0, 5.0),
+            Failures(1000, 1000.0, 5.0),
+            lambda: open_site.now,
+            lambda: open_site.now,
+        )
         web.server.add_layer(guard)
         with web.connect() as raw:
             yield Guarded(open_site, raw)

@@ -85,6 +85,7 @@ def test_its_digest_is_not_shown():
         (changed(expires="soon"), "key number 1"),
         (changed(expires=5), "key number 1"),
         (changed(expires="2026-01-01T00:00:00"), "key number 1"),
+        (changed(expires="9999-12-31T23:59:59-23:59"), "key number 1"),
         (changed(revoked=False), "key number 1"),
         (changed(more=1), "key number 1"),
         (render_keys([PLAIN, PLAIN]), "key 'abcdefghij' stands in it twice"),

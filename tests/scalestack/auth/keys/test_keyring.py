@@ -8,7 +8,7 @@ import pytest
 from scalestack.auth.keys import keyring as under_test
 from scalestack.auth.keys.counter import Changing
 from scalestack.auth.keys.key import Key
-from scalestack.auth.keys.keyring import Refused
+from scalestack.auth.keys.keyring import Keyring, Refused
 from scalestack.auth.keys.token import _check_of
 from scalestack.private import Unusable
 
@@ -205,3 +205,73 @@ class TestTrouble:
         open_site.keyring.reopen()
         refused(open_site, token, "there is no key")
         assert "damaged" in caplog.text
+
+
+class TestWhatIsDoneByHand:
+    """By an operator, a backup or a tool: the number says nothing of it, and it is looked at now and then."""
+
+    def test_nothing_is_no_change(self, open_site):
+        open_site.create()
+        assert not open_site.keyring.look()
+
+    def test_a_change_by_the_command_line_is_none(self, open_site):
+        _, token = open_site.create()
+        open_site.check(token)
+        key, _ = open_site.create()
+        open_site.revoke(key)
+        assert not open_site.keyring.look()
+
+    def test_a_file_that_others_can_write_to_is_used_no_more(self, open_site):
+        _, token = open_site.create()
+        open_site.check(token)
+        open_site.path.chmod(0o666)
+        assert open_site.keyring.look()
+        refused(open_site, token, "there is no key")
+        assert not open_site.keyring.look(), "it is said once"
+
+    def test_another_file_in_its_place_is_read(self, open_site):
+        _, token = open_site.create()
+        open_site.check(token)
+        kept = open_site.path.read_bytes()
+        open_site.path.unlink()
+        open_site.path.write_bytes(kept.replace(b'"revoked": null', b'"revoked": "2026-01-01T00:00:00Z"'))
+        open_site.path.chmod(0o600)
+        assert open_site.keyring.look()
+        refused(open_site, token, "is revoked")
+
+    def test_a_number_in_another_file_is_found(self, open_site):
+        key, token = open_site.create()
+        open_site.check(token)
+        number = open_site.file.version_path
+        kept = number.read_bytes()
+        number.unlink()
+        number.write_bytes(kept)
+        number.chmod(0o600)
+        open_site.revoke(key)  # which servers that know the old one don't see
+        assert open_site.keyring.look()
+        refused(open_site, token, "is revoked")
+
+    def test_a_number_that_was_cut_off_ends_nothing_and_hides_nothing(self, open_site):
+        key, token = open_site.create()
+        open_site.check(token)
+        open_site.file.version_path.write_bytes(b"")
+        open_site.check(token)
+        open_site.revoke(key)
+        refused(open_site, token, "is revoked")
+
+    def test_a_keyring_that_was_closed_knows_nobody(self, open_site):
+        _, token = open_site.create()
+        open_site.keyring.close()
+        open_site.keyring.close()
+        refused(open_site, token, "there is no key")
+
+
+def test_the_number_is_believed_for_a_moment(site):
+    keyring = Keyring(site.file, TOKENS, lambda: site.now, lambda: site.uptime, look=0.5)
+    keyring.open()
+    site.uptime = 1.0
+    before = keyring.version()
+    site.create()
+    assert keyring.version() == before
+    site.uptime = 1.5
+    assert keyring.version() != before
