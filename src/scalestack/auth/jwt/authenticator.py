@@ -59,6 +59,10 @@ class JwtAuthenticator:
     def version(self) -> int:
         return self._jwks.version
 
+    def look(self) -> bool:
+        self._jwks.expire()
+        return False  # the version tells it
+
     def authenticate(self, request: Request) -> Answer[Principal | None]:
         """Who sends this; `HttpError` 503 where there are no keys to tell by."""
         given = [value for name, value in request.headers if name.lower() == b"authorization"]

@@ -11,20 +11,25 @@ from urllib.parse import urlsplit
 import httpx
 
 from scalestack.auth.jwt.config import JwtConfig, fault_of
+from scalestack.auth.jwt.limit import FetchError, Line
 from scalestack.values import clean
 
-TIMEOUT: Final = 5.0  # seconds for all of it, and for each step on the way
+__all__ = ["MAX_BODY", "TIMEOUT", "FetchError", "fetch_keys"]
+
+TIMEOUT: Final = 5.0  # seconds for all of it
 MAX_BODY: Final = 1 << 20  # bytes of a document
 _MAX_REDIRECTS: Final = 3
+# Events of httpcore that give a stream (httpcore's documentation, "Extensions", "trace"). A proxy's are among them.
+_OPENED: Final = frozenset({"connect_tcp.complete", "start_tls.complete"})
 
 
-class FetchError(Exception):
-    """The keys could not be had; one line that says why."""
+def fetch_keys(config: JwtConfig, line: Line, clock: Callable[[], float] = monotonic) -> list[Any]:
+    """The keys, as the provider gave them; `FetchError` where there are none to be had. `clock`: seconds.
 
-
-def fetch_keys(config: JwtConfig, clock: Callable[[], float] = monotonic) -> list[Any]:
-    """The keys, as the provider gave them; `FetchError` where there are none to be had. `clock`: seconds."""
-    fetch = _Fetch(clock)
+    Each step has a time limit, but a provider that sends a byte now and then can make one last for ever: who calls this
+    must cut the line, which all sockets are put on.
+    """
+    fetch = _Fetch(line, clock)
     try:
         # Encoded, a small answer could be a huge one.
         with httpx.Client(headers={"Accept": "application/json", "Accept-Encoding": "identity"}) as client:
@@ -52,8 +57,9 @@ def _jwks_of(found: dict[str, Any], config: JwtConfig) -> str:
 class _Fetch:
     """One round of requests, which has one time limit."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, line: Line, clock: Callable[[], float]) -> None:
         self.url = ""  # the one that is being read
+        self._line = line
         self._clock = clock
         self._end = clock() + TIMEOUT
 
@@ -68,7 +74,8 @@ class _Fetch:
             if fault is not None:
                 raise FetchError(f"{clean(url)} {fault}")
             encrypted = urlsplit(url).scheme == "https"
-            with client.stream("GET", url, timeout=self._left()) as response:
+            extensions = {"trace": self._trace}
+            with client.stream("GET", url, timeout=self._left(), extensions=extensions) as response:
                 if response.has_redirect_location:
                     url = str(response.url.join(response.headers["location"]))
                     continue
@@ -76,6 +83,10 @@ class _Fetch:
                     raise FetchError(f"{clean(url)}: answered {response.status_code}")
                 return _object(self._body(response), url)
         raise FetchError(f"{clean(url)}: is redirected more than {_MAX_REDIRECTS} times")
+
+    def _trace(self, event: str, values: dict[str, Any]) -> None:
+        if event.partition(".")[2] in _OPENED:
+            self._line.add(values["return_value"].get_extra_info("socket"))
 
     def _left(self) -> float:
         left = self._end - self._clock()

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from scalestack.auth.jwt.fetch import FetchError
 from scalestack.auth.jwt.keyset import KeySet
+from scalestack.auth.jwt.limit import FetchError
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Pending
 from scalestack.log import Logger
@@ -33,15 +33,17 @@ class Jwks:
         refresh: float,
         stale: float,
         clock: Callable[[], float] = time.monotonic,
+        give_up: Callable[[], object] = lambda: None,
     ) -> None:
         """`fetch` may raise `FetchError`. `refresh`: seconds until keys are fetched again; `stale`: seconds that they
-        are used meanwhile; `clock`: seconds."""
+        are used meanwhile; `clock`: seconds. After `give_up`, `fetch` fails at once."""
         self.keys: KeySet | None = None  # replaced, never changed
         self.version = 0  # counts the replacements
         self._fetch = fetch
         self._refresh = refresh
         self._stale = stale
         self._clock = clock
+        self._give_up = give_up
         self._due = clock()
         self._began = -math.inf  # when the last fetch did
         self._fresh = -math.inf  # when the last one did that was good
@@ -60,10 +62,11 @@ class Jwks:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread: blocks, at most as long as a fetch takes. Harmless when called again."""
+        """End the thread: blocks until it has, with no fetch to wait for. Harmless when called again."""
         with self._turn:
             self._ended = True
             self._turn.notify()
+        self._give_up()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -137,13 +140,15 @@ class Jwks:
     def _failed(self, why: str) -> None:
         with self._turn:
             self._due = self._began + min(GAP, self._refresh)
-        if not self._troubled:
+            ended = self._ended  # and so it may have been given up
+        if not self._troubled and not ended:
             self._troubled = True
             use = "no token is accepted" if self.keys is None else "those fetched before stay in use for now"
             _log.warning(f"the keys that tokens are signed by can't be fetched; {use}", error=why)
 
     def expire(self) -> None:
-        """Give up keys that nobody has confirmed for too long."""
+        """Give up keys that nobody has confirmed for too long. To be called about once a second, from any thread: the
+        one that fetches may be busy."""
         with self._turn:
             if self.keys is None or self._clock() - self._fresh < self._stale:
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from scalestack.auth.authority import Authority
@@ -41,13 +42,15 @@ class JwtModule(Module[JwtConfig]):
         except ImportError as error:
             raise RuntimeError(f"{error}; what it needs comes by: pip install 'leveret[jwt]'") from error
         from scalestack.auth.jwt.authenticator import JwtAuthenticator, Verified  # noqa: PLC0415
-        from scalestack.auth.jwt.fetch import fetch_keys  # noqa: PLC0415
+        from scalestack.auth.jwt.fetch import TIMEOUT, fetch_keys  # noqa: PLC0415
         from scalestack.auth.jwt.jwks import Jwks  # noqa: PLC0415
         from scalestack.auth.jwt.keyset import KeySet  # noqa: PLC0415
+        from scalestack.auth.jwt.limit import Limited  # noqa: PLC0415
         from scalestack.auth.jwt.verify import Verifier  # noqa: PLC0415
 
         config = self.config
-        self._jwks = Jwks(lambda: KeySet(fetch_keys(config), config.algorithms), config.refresh, config.stale)
+        fetch = Limited(partial(fetch_keys, config), TIMEOUT)
+        self._jwks = Jwks(lambda: KeySet(fetch(), config.algorithms), config.refresh, config.stale, give_up=fetch.end)
         self._authenticator = JwtAuthenticator(Verifier(config), self._jwks, Verified(steady_clock()), self.realm)
         self._jwks.start()
         self._authority.register(self._authenticator)

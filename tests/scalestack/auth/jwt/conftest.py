@@ -1,6 +1,7 @@
 """An OpenID Connect provider on loopback, its keys, and the tokens that it signs."""
 
 import json
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,6 +70,55 @@ def provider():
     provider = Provider()
     yield provider
     provider.stop()
+
+
+class Trickle:
+    """A provider that begins to answer, and goes on for ever, a little at a time; until who asked has hung up."""
+
+    def __init__(self, first, again):
+        self._first = first
+        self._again = again
+        self._over = threading.Event()
+        self.asked = 0
+        self.left = 0  # by those who hung up
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/jwks"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self):
+        while True:
+            connection, _ = self._listener.accept()
+            with connection:
+                if self._over.is_set():
+                    return
+                connection.recv(9999)
+                self.asked += 1
+                try:
+                    connection.sendall(self._first)
+                    while not self._over.wait(0.005):
+                        connection.sendall(self._again)
+                except OSError:
+                    self.left += 1
+
+    def stop(self):
+        self._over.set()
+        with socket.create_connection(self._listener.getsockname()):
+            self._thread.join()
+        self._listener.close()
+
+
+@pytest.fixture(params=["header", "informational", "body"])
+def trickle(request):
+    ok = b"HTTP/1.1 200 OK\r\n"
+    first, again = {
+        "header": (ok, b"X-A: b\r\n"),
+        "informational": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        "body": (ok + b"Content-Length: 999999\r\n\r\n", b" "),
+    }[request.param]
+    trickle = Trickle(first, again)
+    yield trickle
+    trickle.stop()
 
 
 @pytest.fixture

@@ -3,14 +3,20 @@
 import pytest
 
 from scalestack.auth.jwt.config import JwtConfig
-from scalestack.auth.jwt.fetch import MAX_BODY, FetchError, fetch_keys
+from scalestack.auth.jwt.fetch import MAX_BODY, FetchError
+from scalestack.auth.jwt.fetch import fetch_keys as fetch_keys_on
+from scalestack.auth.jwt.limit import Line
 
 KEY = {"kty": "RSA", "kid": "1"}
 
 
-def refused(config, clock=None):
+def fetch_keys(config, *clock):
+    return fetch_keys_on(config, Line(), *clock)
+
+
+def refused(config, *clock):
     with pytest.raises(FetchError) as caught:
-        fetch_keys(config) if clock is None else fetch_keys(config, clock)
+        fetch_keys(config, *clock)
     text = str(caught.value)
     assert "\n" not in text
     return text

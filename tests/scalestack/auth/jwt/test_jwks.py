@@ -1,5 +1,7 @@
 """When keys are fetched, and how long they are used. The clock and the provider are the test's."""
 
+from threading import Event
+
 import pytest
 
 pytest.importorskip("jwt")
@@ -134,6 +136,39 @@ def test_and_its_keys_stay_in_use_for_a_day(world):
     world.pass_time(GAP)
     assert world.jwks.keys is None
     assert world.jwks.version != version
+
+
+def test_they_do_not_outlast_it_by_a_fetch_that_does_not_end(world):
+    world.jwks.renew()
+    version = world.jwks.version
+
+    def fetch():
+        world.now += 86_399
+        world.jwks.expire()
+        assert world.jwks.keys is not None
+        world.now += 1
+        world.jwks.expire()
+        assert world.jwks.keys is None
+        assert world.jwks.version != version
+        raise FetchError("it took too long")
+
+    world.jwks._fetch = fetch
+    world.jwks.renew()
+    assert world.jwks.keys is None
+
+
+def test_a_stop_gives_up_the_fetch_and_says_nothing_of_it(world, said):
+    def fetch():
+        begun.set()
+        given_up.wait()
+        raise FetchError("it was given up")
+
+    begun, given_up = Event(), Event()
+    jwks = Jwks(fetch, 300.0, 86_400.0, give_up=given_up.set)
+    jwks.start()
+    begun.wait()
+    jwks.stop()
+    assert said == []
 
 
 def test_its_trouble_is_logged_once_and_so_is_its_end(world, said):

@@ -1,6 +1,7 @@
 """The module `auth.jwt` behind the guard of a real server, with a real provider."""
 
 import sys
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -42,7 +43,9 @@ class Site:
 def site_of(config):
     with serving(ROUTES) as web:
         authority = Authority(web.server.renew_layers)
-        web.server.add_layer(Guard(authority, Failures(1000, 1000.0, 5.0), lambda: 0.0, lambda: 0.0))
+        web.server.add_layer(
+            Guard(authority, Failures(1000, 1000.0, 5.0), Failures(1000, 1000.0, 5.0), lambda: 0.0, lambda: 0.0)
+        )
         module = JwtModule.of("test")(config, {Authority: authority})
         module.start()
         site = Site(web.port, module)
@@ -112,7 +115,7 @@ class TestTokens:
         good = f"Authorization: Bearer {ec_key.sign(claims)}\r\n"
         with Raw(site._port) as raw:
             raw.send(f"GET /q/acme/jobs HTTP/1.1\r\nHost: a\r\n{good}Authorization: Bearer x\r\n\r\n".encode())
-            assert raw.answer().status == 401
+            assert raw.answer().status == 400
 
     def test_one_that_was_verified_is_not_verified_again(self, site, ec_key, claims, monkeypatch):
         import jwt
@@ -182,6 +185,23 @@ class TestTokens:
         assert site.ask(token).status == 200
         site.module.stop()
         assert site.ask(token).status == 401
+
+    def test_keys_that_are_too_old_are_given_up_where_the_authority_looks(self, site, provider, ec_key, claims):
+        token = {"Authorization": f"Bearer {ec_key.sign(claims)}"}
+        client = Client(site._port)
+        assert client("GET", "/q/acme/jobs", headers=token).status == 200
+        site.module._jwks._fresh -= site.module.config.stale
+        site.module._authority.look()
+        assert client("GET", "/q/acme/jobs", headers=token).status == 503
+        client.close()
+
+    def test_a_provider_that_trickles_holds_up_no_stop(self, trickle):
+        with site_of(JwtConfig("any", "queues", jwks=trickle.url)) as site:
+            eventually(lambda: trickle.asked)
+            began = time.monotonic()
+            site.module.stop()
+            assert time.monotonic() - began < 2
+            eventually(lambda: trickle.left)
 
     def test_without_any_keys_it_can_not_be_told(self, provider, config, ec_key, claims):
         with site_of(config) as site:
