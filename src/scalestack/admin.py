@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from scalestack.audit.trail import Audit
 from scalestack.auth.authority import Authority
-from scalestack.config import neighbours
+from scalestack.config import ConfigError, neighbours
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Answer, Pending
 from scalestack.event.worker import Worker
@@ -221,7 +221,9 @@ def _answer(value: Any) -> Response:
 
 
 def _failed(name: str, done: str, error: KernelError) -> HttpError:
-    _log.error("a module could not be " + done, module=name, error=str(error), exc_info=error)
+    # A setting that is wrong is said in one line.
+    told = bool(error.errors) and all(isinstance(each, ConfigError) for each in error.errors)
+    _log.error("a module could not be " + done, module=name, error=str(error), exc_info=None if told else error)
     return HttpError(409, "module-failed", str(error))
 
 
