@@ -155,6 +155,7 @@ def proxy(request, tmp_path_factory):
     with ExitStack() as ending:
         data = ("--data", str(directory))
         key = command("keys", "create", "--allow", "admin", *data)
+        command("keys", "create", "--account", "acme", *data)  # which signs URLs
         server = ending.enter_context(leveret("--store", "memory://", "--auth", "keys", *data))
         port = free_port()
         ending.callback(STARTS[request.param](directory, port, server.port))
