@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from typing import Final
 
@@ -14,6 +15,8 @@ BOUNDS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
 )  # fmt: skip  # seconds
 
+FIRST: Final = BOUNDS[0]  # where nearly all are
+_MOST_CELLS: Final = 512  # entries that are remembered
 _METHODS: Final = frozenset(b"GET HEAD PUT POST DELETE PATCH OPTIONS CONNECT TRACE".split())
 
 # Route, method, status, and whether it was parked.
@@ -21,29 +24,38 @@ Kind = tuple[str, bytes, int, bool]
 
 
 class Tally:
-    """What one loop thread counts. Only that thread calls it; others read it by `answers`, `refusals`, and the counts
-    of bytes, which are those of HTTP, without TLS."""
+    """What one loop thread counts. Only that thread calls it; others read it by `answers` and `refusals`."""
 
-    __slots__ = ("_answers", "_refusals", "received", "sent")
+    __slots__ = ("_answers", "_parked", "_refusals", "cells")
 
     def __init__(self) -> None:
-        self.received = 0
-        self.sent = 0
         self._answers: dict[Kind, Histogram] = {}
+        # The same histograms, of what was not parked, by where a request led and its status. Who counts an answer finds
+        # one here, without making anything, or else by `find`.
+        self.cells: dict[Entry | None, dict[int, Histogram]] = {}
+        self._parked: dict[Entry | None, dict[int, Histogram]] = {}
         self._refusals: Counter[int] = Counter()
 
     def answered(self, entry: Entry | None, method: bytes, status: int, seconds: float, parked: bool = False) -> None:
         """Count an answer that came after so many seconds; `entry` is where the request led, if anywhere."""
-        route = NO_ROUTE if entry is None or entry.route is None else entry.route.path
-        histogram = self._answers.get((route, method, status, parked))
-        if histogram is None:
-            histogram = self._begin(route, method, status, parked)
-        histogram.observe(seconds)
+        try:
+            cell = (self._parked if parked else self.cells)[entry][status]
+        except KeyError:
+            cell = self.find(entry, method, status, parked)
+        cell.counts[0 if seconds <= FIRST else bisect_left(BOUNDS, seconds)] += 1
+        cell.sum += seconds
 
-    def _begin(self, route: str, method: bytes, status: int, parked: bool) -> Histogram:
+    def find(self, entry: Entry | None, method: bytes, status: int, parked: bool = False) -> Histogram:
         """The histogram of what may be counted for the first time. What a client can make up has none of its own."""
+        route = NO_ROUTE if entry is None or entry.route is None else entry.route.path
         known = method if route is not NO_ROUTE or method in _METHODS else OTHER
-        return self._answers.setdefault((route, known, status, parked), Histogram(BOUNDS))
+        found = self._answers.setdefault((route, known, status, parked), Histogram(BOUNDS))
+        if entry is not None:
+            cells = self._parked if parked else self.cells
+            if len(cells) >= _MOST_CELLS:  # each change of the routes has made new entries
+                cells.clear()
+            cells.setdefault(entry, {})[status] = found
+        return found
 
     def refused(self, status: int) -> None:
         """Count bytes that were no request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Awaitable
 from time import perf_counter
@@ -12,7 +13,7 @@ from typing import cast
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Cancelled, Pending
 from scalestack.http.message import Request, Response
-from scalestack.http.meter import Tally
+from scalestack.http.meter import BOUNDS, FIRST, Tally
 from scalestack.http.parser import RequestParser
 from scalestack.http.problem import CONTENT_TYPE, HttpError
 from scalestack.http.router import Entry
@@ -85,9 +86,6 @@ class HttpConnection(Connection):
         self._feeding = True
         try:
             taken = self._parser.feed(data)
-            tally: Tally | None = self.thread.tally
-            if tally is not None:
-                tally.received += taken
             if taken < len(data):
                 self._take(data, taken)
         except HttpError as error:
@@ -119,11 +117,7 @@ class HttpConnection(Connection):
                 self._pause_reading()
                 self.thread.loop.call_soon(self._go_on)
                 return
-            more = self._parser.feed(memoryview(data)[taken:])
-            taken += more
-            tally: Tally | None = self.thread.tally
-            if tally is not None:
-                tally.received += more
+            taken += self._parser.feed(memoryview(data)[taken:])
 
     def is_answering(self) -> bool:
         return self._waiting is not None
@@ -188,8 +182,7 @@ class HttpConnection(Connection):
                 return
         request.connection = self
         tally: Tally | None = self.thread.tally
-        if tally is not None or self._access is not None:
-            self._began = perf_counter()
+        began = 0.0 if tally is None and self._access is None else perf_counter()
         entry = None
         try:
             entry, parameters = self._shared.router.find(request.method, request.path)
@@ -197,12 +190,19 @@ class HttpConnection(Connection):
         except Exception as error:
             answer = self._failure(request, error)
         if type(answer) is Response and self._is_plain(request, answer):
-            data = encode(answer)
-            if tally is not None:  # before the client knows, so that who has an answer finds it counted
-                tally.sent += len(data)
-                tally.answered(entry, request.method, answer.status, perf_counter() - self._began)
-            self.transport.write(data)
+            if tally is not None:
+                # As `Tally.answered` does it, without a call: each request pays for it. Before the client has its
+                # answer, so that whoever has one finds it counted.
+                try:
+                    cell = tally.cells[entry][answer.status]
+                except KeyError:
+                    cell = tally.find(entry, request.method, answer.status)
+                seconds = perf_counter() - began
+                cell.counts[0 if seconds <= FIRST else bisect_left(BOUNDS, seconds)] += 1
+                cell.sum += seconds
+            self.transport.write(encode(answer))
             return
+        self._began = began
         self._entry = entry
         self._tally = tally
         if type(answer) is Response:
@@ -217,7 +217,7 @@ class HttpConnection(Connection):
 
     def _on_expect(self) -> None:
         if self._waiting is None and not self._behind:
-            self._write(CONTINUE)
+            self.transport.write(CONTINUE)
         else:
             self._owes_continue = True
 
@@ -229,7 +229,7 @@ class HttpConnection(Connection):
         tally: Tally | None = self.thread.tally
         if tally is not None:
             tally.refused(error.status)
-        self._write(encode(_problem(error), keep_alive=False))
+        self.transport.write(encode(_problem(error), keep_alive=False))
         if self._access is not None:
             self._access(self.peer, "-", "-", error.status, len(error.body()), 0.0)
         self._linger()
@@ -253,12 +253,13 @@ class HttpConnection(Connection):
             and self._is_plain(request, response)
             and not (self._behind or self._backlog or self._owes_continue or self._deaf or self._feeding or self._eof)
         ):
-            data = encode(response)
             if self._tally is not None:
-                self._tally.sent += len(data)
-                self._count(request, response.status)
+                waiting = self._waiting
+                parked = isinstance(waiting, Pending) and waiting.parked
+                seconds = perf_counter() - self._began
+                self._tally.answered(self._entry, request.method, response.status, seconds, parked)
             self._waiting = None
-            self.transport.write(data)  # as nearly always: nothing else waits
+            self.transport.write(encode(response))  # as nearly always: nothing else waits
             if self._parser.between:
                 self.expect(self._idle_timeout)
             else:
@@ -324,7 +325,7 @@ class HttpConnection(Connection):
         if len(data) > _PIECE:
             self._waiting = self.thread.loop.create_task(self._send_in_pieces(request, response, data, keep_alive))
             return
-        self._write(data)
+        self.transport.write(data)
         self._sent(request, response.status, len(response.body), keep_alive)
 
     def _sent(self, request: Request, status: int, size: int, keep_alive: bool) -> None:
@@ -339,7 +340,7 @@ class HttpConnection(Connection):
     async def _send_in_pieces(self, request: Request, response: Response, data: bytes, keep_alive: bool) -> None:
         """Send what is large no faster than the client reads, so that it shows when it reads no more."""
         for start in range(0, len(data), _PIECE):
-            self._write(memoryview(data)[start : start + _PIECE])
+            self.transport.write(memoryview(data)[start : start + _PIECE])
             if self._writable is not None:
                 await self._writable
         self._waiting = None
@@ -354,17 +355,17 @@ class HttpConnection(Connection):
         keep_alive = keep_alive and not http10
         sent = 0
         try:
-            self._write(encode_stream_head(response, keep_alive, http10))
+            self.transport.write(encode_stream_head(response, keep_alive, http10))
             if request.method != b"HEAD":
                 self._streaming = True
                 async for data in stream:
                     if data:
                         sent += len(data)
-                        self._write(data if http10 else encode_chunk(data))
+                        self.transport.write(data if http10 else encode_chunk(data))
                     if self._writable is not None:
                         await self._writable
                 if not http10:
-                    self._write(LAST_CHUNK)
+                    self.transport.write(LAST_CHUNK)
         except Exception as error:
             # What was sent can't be taken back: only cutting the connection says that the answer is not whole.
             _log.error("a stream failed", **_named(request), exc_info=error)
@@ -391,7 +392,7 @@ class HttpConnection(Connection):
             return
         if self._owes_continue:
             self._owes_continue = False
-            self._write(CONTINUE)
+            self.transport.write(CONTINUE)
         if self._backlog:
             data = b"".join(self._backlog)
             self._backlog.clear()
@@ -412,12 +413,6 @@ class HttpConnection(Connection):
         if self._tally is not None:
             parked = isinstance(self._waiting, Pending) and self._waiting.parked
             self._tally.answered(self._entry, request.method, status, perf_counter() - self._began, parked)
-
-    def _write(self, data: bytes | memoryview) -> None:
-        tally: Tally | None = self.thread.tally
-        if tally is not None:
-            tally.sent += len(data)
-        self.transport.write(data)
 
     def _log_access(self, request: Request, status: int, sent: int) -> None:
         assert self._access is not None

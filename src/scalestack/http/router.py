@@ -41,10 +41,11 @@ class Route:
 Layer: TypeAlias = Callable[[Route, Handler], Handler]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """What a path and a method lead to: the handler, in its layers, and the route that it is of."""
 
+    method: bytes
     handler: Handler
     route: Route | None  # None for the answers to OPTIONS
 
@@ -145,13 +146,14 @@ class Router:
         handler = route.handler
         for layer in reversed(self._layers):
             handler = layer(route, handler)
-        node.entries[method] = Entry(handler, route)
+        node.entries[method] = Entry(method, handler, route)
 
     def _finish(self, node: _Node, methods: set[bytes]) -> None:
         """HEAD works wherever GET does, and OPTIONS answers with what is allowed."""
         if node.entries:
             if b"GET" in node.entries:
-                node.entries.setdefault(b"HEAD", node.entries[b"GET"])
+                get = node.entries[b"GET"]
+                node.entries.setdefault(b"HEAD", Entry(b"HEAD", get.handler, get.route))
             methods.update(node.entries)
             node.allow = b", ".join(sorted({*node.entries, b"OPTIONS"}))
             node.entries.setdefault(b"OPTIONS", self._options(node.allow))
@@ -167,7 +169,7 @@ class Router:
         def options(request: Request, *parameters: str) -> Response:
             return response
 
-        return Entry(options, None)
+        return Entry(b"OPTIONS", options, None)
 
     @staticmethod
     def _unknown(path: bytes) -> HttpError:

@@ -66,11 +66,6 @@ class RequestSeries:
         yield quick
         yield slow
 
-        received = sum(tally.received for tally in self._tallies)
-        sent = sum(tally.sent for tally in self._tallies)
-        yield CounterMetricFamily("scalestack_http_received_bytes_total", "Bytes of requests, with heads.", received)
-        yield CounterMetricFamily("scalestack_http_sent_bytes_total", "Bytes of responses, with heads.", sent)
-
 
 def _begin(thread: LoopThread) -> Tally:
     tally = Tally()

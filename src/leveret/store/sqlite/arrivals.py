@@ -190,7 +190,11 @@ class Arrivals(Lookups):
 
     def _counts(self, queue: QueueRecord) -> Activity:
         """What this transaction has done to the queue."""
-        return self.tally.of((queue.account.name, queue.name))
+        activity = queue.activity
+        if activity is None or queue.counted_in != self.tally.number:
+            activity = queue.activity = self.tally.of((queue.account.name, queue.name))
+            queue.counted_in = self.tally.number
+        return activity
 
 
 def _exceeds(quota: Quota, queue: QueueRecord, messages: int, size: int) -> bool:

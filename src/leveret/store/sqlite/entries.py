@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leveret.model import NEVER, NO_POLICY
+from leveret.model import NEVER, NO_POLICY, Activity
 
 
 class AccountRecord:
@@ -27,8 +27,8 @@ class QueueRecord:
     """A queue, there or not: one without a `place` has no messages."""
 
     __slots__ = (
-        "account", "bytes", "changed", "due", "hidden", "messages", "name", "number", "place", "policy", "shows_at",
-        "stored",
+        "account", "activity", "bytes", "changed", "counted_in", "due", "hidden", "messages", "name", "number", "place",
+        "policy", "shows_at", "stored",
     )  # fmt: skip
 
     def __init__(self, account: AccountRecord, number: int, name: str) -> None:
@@ -44,3 +44,5 @@ class QueueRecord:
         self.policy = NO_POLICY
         self.stored = False
         self.changed = False
+        self.activity: Activity | None = None  # what was done to it in the transaction `counted_in`
+        self.counted_in = 0

@@ -13,6 +13,7 @@ class Tally:
 
     def __init__(self, ledger: Ledger) -> None:
         self.on = False  # whether to count; any thread may change it
+        self.number = 1  # of the transaction
         self._ledger = ledger
         self._counted: dict[Key, Activity] = {}
 
@@ -24,11 +25,13 @@ class Tally:
         return found
 
     def commit(self) -> None:
+        self.number += 1
         if self._counted:
             self._ledger.add(self._counted.items())
             self._counted.clear()
 
     def undo(self) -> None:
+        self.number += 1
         self._counted.clear()
 
 
