@@ -189,12 +189,11 @@ class QueueService:
         return self._put_within(quota, account, queue, drafts)
 
     def _put_within(self, quota: Quota, account: str, queue: str, drafts: Sequence[Draft]) -> Answer[list[Put]]:
-        refuse = partial(self._refuse, account)
         try:
             done = self._store.put(account, queue, drafts, self.clock(), quota)
         except AccountFull as error:
-            return refuse(error)
-        return done.otherwise(refuse) if isinstance(done, Pending) else done
+            return self._refuse(account, error)
+        return done.otherwise(partial(self._refuse, account)) if isinstance(done, Pending) else done
 
     def _refuse(self, account: str, error: BaseException) -> Answer[Any]:
         """The error of a put, told in the way of the allowances where the account is full."""

@@ -141,23 +141,25 @@ class MemoryStore(Accounts, Store):
         if policy is not None:
             drafts = [policy.settle(draft) for draft in drafts]
         limits = policy if policy is not None and policy.limited else None
-        if quota is not None:
-            found, done = self._put_within(quota, account, queue, drafts, limits, now)
-        else:
-            there = self._accounts.get(account)
-            found = None if there is None else there.queues.get(queue)
-            done = None
-            if found is not None:
-                with found.lock:
-                    records = found.records
-                    if (now < records.alive_until or records.alive(now)) and not found.gone:
-                        if limits is not None:
-                            records.make_room(drafts, limits, now)
+        there = self._accounts.get(account)
+        found = None if there is None else there.queues.get(queue)
+        done = None
+        if there is not None and found is not None:
+            with found.lock:
+                records = found.records
+                if (now < records.alive_until or records.alive(now)) and not found.gone:
+                    if limits is not None:
+                        records.make_room(drafts, limits, now)
+                    if quota is None:
                         done = records.put(drafts, now)
-                        if found.account.followed:
-                            found.account.follow_locked(found)
-            if done is None:
-                found, done = self._put_anew(None, account, queue, drafts, limits, now)
+                        if there.followed:
+                            there.follow_locked(found)
+                    elif there.total and there.admit_locked(found, drafts, quota, now):
+                        done = records.put(drafts, now)
+        if done is None and quota is not None:
+            found, done = self._put_within(quota, account, queue, drafts, limits, now)
+        elif done is None:
+            found, done = self._put_anew(None, account, queue, drafts, limits, now)
         if found is not None:
             signals = self._signals
             for draft in drafts:
