@@ -74,6 +74,7 @@ class AuthModule(Module[AuthConfig]):
             self._timer.cancel()
 
     def _recheck(self) -> None:
+        self._plan_recheck()  # first, so that no error of an authenticator ends it
         authority = self._authority
         if not authority.open:
             self._left -= 1
@@ -85,7 +86,6 @@ class AuthModule(Module[AuthConfig]):
             if thorough or seen != self._seen:
                 self._seen = seen
                 self._network.visit(self._guard.recheck)
-        self._plan_recheck()
 
     def _changed(self) -> None:
         self._http.renew_layers()
