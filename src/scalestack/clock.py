@@ -1,9 +1,10 @@
-"""Wall time that never jumps: read once from the system, then carried on by the monotonic clock."""
+"""Wall time: a clock that never jumps, and how a time is written."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 Clock: TypeAlias = Callable[[], float]  # seconds of wall time since the epoch
@@ -13,3 +14,8 @@ def steady_clock(wall: Clock = time.time, monotonic: Clock = time.monotonic) -> 
     """A clock that starts at the wall time of now, and that no later change of the system's clock moves."""
     offset = wall() - monotonic()
     return lambda: monotonic() + offset
+
+
+def timestamp(seconds: float) -> str:
+    """A wall time as text, in UTC and with milliseconds (RFC 3339 section 5.6)."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

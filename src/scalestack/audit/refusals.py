@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import Final
 
-from scalestack.audit.trail import Audit, overheard
+from scalestack.audit.trail import Audit
 from scalestack.event.pending import Pending
 from scalestack.http.message import Answered, Handler, Request, Response
 from scalestack.http.problem import HttpError
@@ -36,22 +37,21 @@ class Refusals:
             return handler
 
         def watched(request: Request, *parameters: str) -> Answered:
-            def tell(error: BaseException) -> None:
-                if isinstance(error, HttpError) and error.status == _FORBIDDEN:
-                    self._refused(route, request, parameters)
-
             try:
                 answer = handler(request, *parameters)
             except HttpError as error:
-                tell(error)
+                self._tell(route, request, parameters, error)
                 raise
             if isinstance(answer, Response):
                 return answer
-            if isinstance(answer, Pending):
-                return overheard(answer, tell)
-            return _awaited(answer, tell)
+            tell = partial(self._tell, route, request, parameters)
+            return answer.overhear(tell) if isinstance(answer, Pending) else _awaited(answer, tell)
 
         return watched
+
+    def _tell(self, route: Route, request: Request, parameters: tuple[str, ...], error: BaseException) -> None:
+        if isinstance(error, HttpError) and error.status == _FORBIDDEN:
+            self._refused(route, request, parameters)
 
     def _refused(self, route: Route, request: Request, parameters: tuple[str, ...]) -> None:
         who = "" if request.grant is None else request.grant.name

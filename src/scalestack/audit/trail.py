@@ -12,11 +12,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from scalestack.audit.file import AppendFile
+from scalestack.clock import timestamp
 from scalestack.event.pending import Answer, Cancelled, Pending
 from scalestack.event.worker import Worker
 from scalestack.http.message import Request
@@ -50,7 +50,7 @@ class Audit:
     ) -> None:
         """Write a line, now: blocks while it is written. Details that are None are left out."""
         entry = {
-            "time": _timestamp(self._clock()),
+            "time": timestamp(self._clock()),
             "who": who,
             "action": action,
             "peer": peer,
@@ -151,8 +151,3 @@ def _who(request: Request) -> str:
 def _code(error: BaseException) -> str:
     """What went wrong, in a word: an error's text may say anything."""
     return error.code if isinstance(error, HttpError) else type(error).__name__
-
-
-def _timestamp(seconds: float) -> str:
-    """RFC 3339 section 5.6, with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

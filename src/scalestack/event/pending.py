@@ -35,6 +35,7 @@ class Pending(Generic[T]):
     _listener: Callable[[T | None, BaseException | None], object] | None = None
     _on_cancel: Callable[[], object] | None = None
     _rescue: Callable[[BaseException], Any] | None = None
+    _told: Callable[[BaseException], object] | None = None
     _value: T | None = None
     _error: BaseException | None = None
 
@@ -103,6 +104,9 @@ class Pending(Generic[T]):
                     self._wait_for(following)
                     return
                 value, error = following, None
+        if error is not None and self._told is not None and not isinstance(error, Cancelled):
+            told, self._told = self._told, None
+            told(error)
         self.done = True
         self._value = value
         self._error = error
@@ -161,6 +165,15 @@ class Pending(Generic[T]):
             self._settle(None, error)
         else:
             self._rescue = rescue
+        return self
+
+    def overhear(self, tell: Callable[[BaseException], object]) -> Pending[T]:
+        """Have `tell` hear of the error, where it comes to one, before whoever waits for the answer. It makes no other
+        answer of it: it is the same object, and there is one who hears."""
+        if self.done and self._error is not None:
+            tell(self._error)
+        else:
+            self._told = tell
         return self
 
     def then(self, step: Callable[[T], U | Pending[U]]) -> Pending[U]:

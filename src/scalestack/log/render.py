@@ -16,11 +16,12 @@ import traceback
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote, unquote_plus
+
+from scalestack.clock import timestamp
 
 Event: TypeAlias = dict[str, Any]  # "time" (seconds since the epoch), "level", "logger", "event", then what is of note
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -146,7 +147,7 @@ def text_renderer(colors: bool) -> Callable[[Event], str]:
         if colors and event["level"] in _COLORS:
             level = f"\x1b[{_COLORS[event['level']]}m{level}\x1b[0m"
         logger = f"{escape(event['logger'])}: " if event["logger"] else ""
-        line = f"{_timestamp(event)} {level} {logger}{_message(event)}"
+        line = f"{timestamp(event['time'])} {level} {logger}{_message(event)}"
         values = [f"{_word(key)}={_value(value)}" for key, value in event.items() if key not in _HEAD]
         if values:
             line = f"{line}  {' '.join(values)}"
@@ -176,7 +177,12 @@ def _word(text: str) -> str:
 
 def render_json(event: Event) -> str:
     """For machines: one object, in ASCII."""
-    head = {"timestamp": _timestamp(event), "level": event["level"], "logger": event["logger"], "event": event["event"]}
+    head = {
+        "timestamp": timestamp(event["time"]),
+        "level": event["level"],
+        "logger": event["logger"],
+        "event": event["event"],
+    }
     rest = {key: value for key, value in event.items() if key not in _HEAD}
     trace = _traceback(event)
     # The head comes first, and counts: a value named "timestamp" must not take its place.
@@ -185,10 +191,6 @@ def render_json(event: Event) -> str:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f")  # DEL counts as ASCII
-
-
-def _timestamp(event: Event) -> str:
-    return datetime.fromtimestamp(event["time"], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _traceback(event: Event) -> str:

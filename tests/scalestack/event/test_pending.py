@@ -231,3 +231,43 @@ def test_what_a_step_raises_is_rescued_too():
     pending.then(lambda number: number // 0).otherwise(lambda error: 0).listen(lambda *answer: heard.append(answer))
     pending.resolve(1)
     assert heard == [(0, None)]
+
+
+def test_who_overhears_is_told_of_an_error_before_whoever_waits():
+    problem = ValueError()
+    pending: Pending[int] = Pending()
+    heard = []
+    pending.overhear(heard.append).listen(lambda value, error: heard.append("waited"))
+    pending.fail(problem)
+    assert heard == [problem, "waited"]
+
+
+def test_who_overhears_is_told_of_what_steps_and_a_rescue_made_of_it():
+    problem = KeyError()
+
+    def rescue(error):
+        raise problem
+
+    pending: Pending[int] = Pending()
+    heard = []
+    pending.then(lambda number: number // 0).otherwise(rescue).overhear(heard.append)
+    pending.resolve(1)
+    assert heard == [problem]
+
+
+def test_who_overhears_is_told_nothing_of_an_answer_or_of_what_nobody_waits_for():
+    heard = []
+    for end in (lambda pending: pending.resolve(1), lambda pending: pending.fail(Cancelled())):
+        pending: Pending[int] = Pending()
+        pending.overhear(heard.append)
+        end(pending)
+    assert heard == []
+
+
+def test_who_overhears_too_late_is_told_at_once():
+    problem = ValueError()
+    pending: Pending[int] = Pending()
+    pending.fail(problem)
+    heard = []
+    pending.overhear(heard.append)
+    assert heard == [problem]
