@@ -220,8 +220,9 @@ class Workforce:
                 await self._work(held)
         finally:
             self._busy -= 1
+            # Whoever is about to wait has this one, and one that is set doesn't miss the end that came before the wait.
             self._one_ended.set()
-            self._one_ended.clear()
+            self._one_ended = asyncio.Event()
 
     async def _work(self, held: Held) -> None:
         """Run the command, and have the message gone, or there again."""

@@ -227,6 +227,34 @@ class TestManyMessages:
 
         assert asyncio.run(run()).done == ["delete"]
 
+    def test_what_ends_just_before_somebody_waits_for_it_is_not_missed(self):
+        async def run():
+            empty, deleted = (asyncio.get_running_loop().create_future() for _ in range(2))
+
+            class SlowlyDeleted(Held):
+                async def delete(self):
+                    await super().delete()
+                    await deleted
+
+            class SlowlyEmpty(Source):
+                async def claim(self, seconds, *, wait, keep):
+                    if not self.given and not empty.done():
+                        await empty
+                    return await super().claim(seconds, wait=wait, keep=keep)
+
+            held = SlowlyDeleted(message())
+            shift = Shift(SlowlyEmpty(held), ["true"], concurrency=2)
+            running = asyncio.ensure_future(shift.workforce.run())
+            await until(lambda: held.done)
+            # One hears that there is nothing, and begins to wait while the other ends.
+            empty.set_result(None)
+            await asyncio.sleep(0)
+            deleted.set_result(None)
+            await asyncio.wait_for(running, PATIENCE)
+            return shift
+
+        assert asyncio.run(run()).workforce.done == 1
+
 
 class TestServer:
     def test_where_it_can_not_be_reached_at_first_that_is_the_end(self):
