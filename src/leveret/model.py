@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import Enum
+from math import ceil
 from typing import Final
 
 NEVER: Final = math.inf
@@ -97,17 +98,18 @@ class Message:
 
     def ttl(self, now: float) -> int:
         """Seconds until it expires, rounded up; 0 where it never does. At least 1 for one that still will."""
-        if self.expires == NEVER:
+        expires = self.expires
+        if expires == NEVER:
             return 0
-        left = self.expires - now - ROUNDING
-        return math.ceil(left) if left > 0 else 1
+        left = expires - now - ROUNDING
+        return ceil(left) if left > 0 else 1
 
     def hide(self, now: float) -> int:
         """Seconds until it is visible, rounded up; 0 where it is."""
         if self.visible_at <= now:
             return 0
         left = self.visible_at - now - ROUNDING
-        return math.ceil(left) if left > 0 else 1
+        return ceil(left) if left > 0 else 1
 
     @property
     def receipt(self) -> str:

@@ -100,7 +100,7 @@ class LocalService:
         target = call.target.encode()
         request = Request(call.method.encode(), target, list(call.headers), call.body, True, False)
         try:
-            entry, parameters = self._router.find(request.method, request.path)
+            entry, parameters = self._router.find(request.line)
             answer = entry.handler(request, *parameters)
         except Exception as error:
             self._tell(answered, None, error)

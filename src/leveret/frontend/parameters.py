@@ -96,15 +96,15 @@ _WANTS: Final = {
 }
 
 
-def parse(query: bytes, accepted: Accepted) -> Parameters:
-    """The parameters in a query string; `HttpError` 400 for one that is unknown, repeated, or out of its range."""
+def parse(query: str, accepted: Accepted) -> Parameters:
+    """The parameters of a query as it was sent; `HttpError` 400 for one that is unknown, repeated, or out of range."""
     return _remembered(query, accepted) if len(query) <= _MEMORABLE else _parse(query, accepted)
 
 
-def _parse(query: bytes, accepted: Accepted) -> Parameters:
+def _parse(query: str, accepted: Accepted) -> Parameters:
     given: dict[str, str] = {}
     many: dict[str, list[str]] = {}
-    for name, value in parse_query(query):
+    for name, value in parse_query(query.encode("latin-1")):
         if name in accepted.repeated:
             many.setdefault(name, []).append(value)
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from json.encoder import encode_basestring as quoted
 from typing import Final
 
@@ -12,6 +13,8 @@ from scalestack.http.message import Response
 
 JSON: Final = b"application/json"
 BYTES: Final = b"application/octet-stream"
+
+_new: Final = object.__new__
 
 # By names of this module: on CPython 3.11 `Detail.ALL` takes ten times as long.
 _NONE, _ID, _ATTRIBUTES, _BODY, _ALL = Detail
@@ -27,7 +30,20 @@ def body_text(body: bytes) -> str:
 
 def _object(message: Message, now: float, with_body: bool) -> str:
     body = f',"body":{body_text(message.body)}' if with_body else ""
-    return f'{{"id":{quoted(message.id)},"ttl":{message.ttl(now)},"hide":{message.hide(now)}{body}}}'
+    hide = 0 if message.visible_at <= now else message.hide(now)
+    return f'{{"id":{quoted(message.id)},"ttl":{message.ttl(now)},"hide":{hide}{body}}}'
+
+
+def json_response(text: str, carried: Iterable[object]) -> Response:
+    """200 with JSON. As `Response(...)`, in half the time."""
+    response = _new(Response)
+    response.status = 200
+    response.body = text.encode()
+    response.content_type = JSON
+    response.headers = ()
+    response.stream = None
+    response.carried = carried
+    return response
 
 
 NO_CONTENT: Final = Response(204)
@@ -38,14 +54,14 @@ def messages(found: list[Message], detail: Detail, now: float) -> Response:
     if detail is _NONE:
         return NO_CONTENT
     if detail is _ALL or detail is _ATTRIBUTES:
-        texts = []
-        for message in found:  # mostly one, for which a comprehension takes longer to begin than to do
-            texts.append(_object(message, now, detail is _ALL))  # noqa: PERF401
+        if len(found) == 1:  # as mostly
+            return json_response(f"[{_object(found[0], now, detail is _ALL)}]", found)
+        texts = [_object(message, now, detail is _ALL) for message in found]
     elif detail is _BODY:
         texts = [body_text(message.body) for message in found]
     else:
         texts = [quoted(message.id) for message in found]
-    return Response(200, f"[{','.join(texts)}]".encode(), JSON, carried=found)
+    return json_response(f"[{','.join(texts)}]", found)
 
 
 def message(found: Message, detail: Detail, now: float) -> Response:
@@ -56,7 +72,7 @@ def message(found: Message, detail: Detail, now: float) -> Response:
         return Response(200, found.body, BYTES, carried=(found,))
     if detail is _ID:
         return Response(200, found.id.encode(), BYTES, carried=(found,))
-    return Response(200, _object(found, now, detail is _ALL).encode(), JSON, carried=(found,))
+    return json_response(_object(found, now, detail is _ALL), (found,))
 
 
 def names(found: list[str], detail: Detail) -> Response:

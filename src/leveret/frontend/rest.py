@@ -56,11 +56,11 @@ class Rest:
         return [*routes, Route("GET", "/openapi.json", self.description, action=PUBLIC)]
 
     def versions(self, request: Request) -> Response:
-        parse(request.query_string, parameters.NO_PARAMETERS)
+        parse(request.query, parameters.NO_PARAMETERS)
         return _ROOT
 
     def description(self, request: Request) -> Response:
-        parse(request.query_string, parameters.NO_PARAMETERS)
+        parse(request.query, parameters.NO_PARAMETERS)
         return self._description
 
 

@@ -10,7 +10,7 @@ from leveret.actions import READ, RECEIVE, SEND
 from leveret.frontend import parameters, recording, render
 from leveret.frontend.openapi import Operation, Shape
 from leveret.frontend.parameters import Accepted, Detail, Parameters, parse
-from leveret.model import Change, Filters, InvalidName, Message, Put, check_name
+from leveret.model import MAX_NAME, Change, Filters, InvalidName, Message, Put, check_name
 from leveret.service import QueueService
 from scalestack.audit.trail import Audit
 from scalestack.event.pending import Answer, Pending, then
@@ -66,23 +66,23 @@ class V10:
     # Accounts and queues.
 
     def list_accounts(self, request: Request) -> Answer[Response]:
-        given = parse(request.query_string, parameters.LIST_NAMES)
+        given = parse(request.query, parameters.LIST_NAMES)
         return then(self._service.list_accounts(given.page), names_with(given.detail, "account"))
 
     def delete_accounts(self, request: Request) -> Answer[Response]:
-        given = parse(request.query_string, parameters.DELETE_NAMES)
+        given = parse(request.query, parameters.DELETE_NAMES)
         delete = partial(self._service.delete_accounts, given.page)
         told = recording.of_page(given.page)
         deleted = self._recorded(request, "accounts.delete", delete, recording.of_names, told)
         return then(deleted, names_with(given.detail, "account"))
 
     def list_queues(self, request: Request, account: str) -> Answer[Response]:
-        given = parse(request.query_string, parameters.LIST_NAMES)
+        given = parse(request.query, parameters.LIST_NAMES)
         check(account)
         return then(self._service.list_queues(account, given.page), names_with(given.detail, "queue"))
 
     def delete_queues(self, request: Request, account: str) -> Answer[Response]:
-        given = parse(request.query_string, parameters.DELETE_NAMES)
+        given = parse(request.query, parameters.DELETE_NAMES)
         check(account)
         delete = partial(self._service.delete_queues, account, given.page)
         told = {"account": account, **recording.of_page(given.page)}
@@ -92,20 +92,20 @@ class V10:
     # The messages of a queue.
 
     def list_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
-        given = parse(request.query_string, parameters.LIST_MESSAGES)
+        given = parse(request.query, parameters.LIST_MESSAGES)
         check(account, queue)
         found = self._service.select(account, queue, given.filters, given.wait, given.want)
         return answer_with(found, self._messages, given.detail)
 
     def update_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
         refuse_body(request)
-        given = parse(request.query_string, parameters.UPDATE_MESSAGES)
+        given = parse(request.query, parameters.UPDATE_MESSAGES)
         check(account, queue)
         changed = self._service.update_matching(account, queue, given.filters, given.change, given.wait, given.want)
         return answer_with(changed, self._messages, given.detail)
 
     def delete_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
-        given = parse(request.query_string, parameters.DELETE_MESSAGES)
+        given = parse(request.query, parameters.DELETE_MESSAGES)
         check(account, queue)
         deleted = self._delete_matching(request, account, queue, given, given.filters)
         return answer_with(deleted, self._messages, given.detail)
@@ -123,27 +123,29 @@ class V10:
     # One message.
 
     def get_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
-        given = parse(request.query_string, parameters.GET_MESSAGE)
+        given = parse(request.query, parameters.GET_MESSAGE)
         check_message(account, queue, message)
         return answer_with(self._service.get(account, queue, message, given.want), self._message, given.detail)
 
     def put_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
-        query = request.query_string
+        query = request.query
         given = parse(query, parameters.PUT_MESSAGE).change if query else _UNCHANGED
         check_message(account, queue, message)
         service = self._service
         done = service.put(account, queue, service.draft(message, request.body, given.ttl, given.hide))
+        if done is _IS_NEW:
+            return _CREATED
         return done.then(put_response) if isinstance(done, Pending) else put_response(done)
 
     def update_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         refuse_body(request)
-        given = parse(request.query_string, parameters.UPDATE_MESSAGE)
+        given = parse(request.query, parameters.UPDATE_MESSAGE)
         check_message(account, queue, message)
         changed = self._service.update(account, queue, message, given.change, given.want)
         return answer_with(changed, self._message, given.detail)
 
     def delete_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
-        given = parse(request.query_string, parameters.DELETE_MESSAGE)
+        given = parse(request.query, parameters.DELETE_MESSAGE)
         check_message(account, queue, message)
         return answer_with(self._service.delete(account, queue, message, given.want), self._message, given.detail)
 
@@ -214,7 +216,9 @@ def refuse_body(request: Request) -> None:
 def check_message(account: str, queue: str, message: str) -> None:
     try:
         _check_queue(account, queue)
-        check_name("message", message)
+        # One look settles nearly all ids.
+        if not (message.isalnum() and message.isascii() and len(message) <= MAX_NAME):
+            check_name("message", message)
     except InvalidName as error:
         raise HttpError(400, "bad-name", str(error)) from error
 

@@ -82,12 +82,12 @@ class V11(V10):
     # Accounts and queues.
 
     def list_accounts(self, request: Request) -> Answer[Response]:
-        given = parse(request.query_string, parameters.LIST_NAMES)
+        given = parse(request.query, parameters.LIST_NAMES)
         page = self._page(given.page)
         return then(self._service.list_accounts(page), partial(self._names, request, given, page, "account"))
 
     def list_queues(self, request: Request, account: str) -> Answer[Response]:
-        given = parse(request.query_string, parameters.LIST_QUEUES)
+        given = parse(request.query, parameters.LIST_QUEUES)
         check(account)
         page = self._page(given.page)
         if given.ids:
@@ -97,7 +97,7 @@ class V11(V10):
         return then(self._service.list_queues(account, page), partial(self._names, request, given, page, "queue"))
 
     def change_policy(self, request: Request, account: str, queue: str) -> Answer[Response]:
-        parse(request.query_string, parameters.NO_PARAMETERS)
+        parse(request.query, parameters.NO_PARAMETERS)
         check(account, queue)
         change = read_policy(request.body)
         target = None if change is None else change.get("dead_letter")
@@ -115,7 +115,7 @@ class V11(V10):
         accept = request.header(b"accept")
         if accept is not None and CONTENT_TYPE in accept.lower():
             return self._follow(request, account, queue)
-        given = parse(request.query_string, parameters.READ_MANY)
+        given = parse(request.query, parameters.READ_MANY)
         check(account, queue)
         if given.ids:
             read = self._service.get_many(account, queue, given.ids, given.want)
@@ -125,7 +125,7 @@ class V11(V10):
         return then(found, partial(self._page_of, request, given, filters))
 
     def _follow(self, request: Request, account: str, queue: str) -> Response:
-        given = parse(request.query_string, parameters.FOLLOW)
+        given = parse(request.query, parameters.FOLLOW)
         check(account, queue)
         after = given.filters.after
         last = request.header(b"last-event-id")
@@ -138,7 +138,7 @@ class V11(V10):
         return Response(200, content_type=CONTENT_TYPE, headers=HEADERS, stream=events)
 
     def put_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
-        parse(request.query_string, parameters.NO_PARAMETERS)
+        parse(request.query, parameters.NO_PARAMETERS)
         check(account, queue)
         incoming = read_messages(request.body, request.header(b"content-type"), context_of(request.headers))
         fresh = iter(make_ids(sum([each.id is None for each in incoming])))
@@ -158,7 +158,7 @@ class V11(V10):
 
     def update_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
         refuse_body(request)
-        given = parse(request.query_string, parameters.UPDATE_MANY)
+        given = parse(request.query, parameters.UPDATE_MANY)
         check(account, queue)
         hides = bool(given.change.hide)
         service = self._service
@@ -171,7 +171,7 @@ class V11(V10):
         return answer_with(found, self._hidden_messages if hides else self._messages, given.detail)
 
     def delete_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
-        given = parse(request.query_string, parameters.DELETE_MANY)
+        given = parse(request.query, parameters.DELETE_MANY)
         check(account, queue)
         service = self._service
         if given.ids:
@@ -183,7 +183,7 @@ class V11(V10):
     # One message.
 
     def put_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
-        given = parse(request.query_string, parameters.PUT_MESSAGE).change
+        given = parse(request.query, parameters.PUT_MESSAGE).change
         check_message(account, queue, message)
         only_new = _only_new(request.header(b"if-none-match"))
         meta = meta_of(request.headers)
@@ -193,13 +193,13 @@ class V11(V10):
 
     def update_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         refuse_body(request)
-        given = parse(request.query_string, parameters.UPDATE_ONE)
+        given = parse(request.query, parameters.UPDATE_ONE)
         check_message(account, queue, message)
         changed = self._service.update(account, queue, message, given.change, given.want, given.receipt)
         return answer_with(changed, self._hidden_message if given.change.hide else self._message, given.detail)
 
     def delete_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
-        given = parse(request.query_string, parameters.DELETE_ONE)
+        given = parse(request.query, parameters.DELETE_ONE)
         check_message(account, queue, message)
         deleted = self._service.delete(account, queue, message, given.want, given.receipt)
         return answer_with(deleted, self._message, given.detail)

@@ -137,10 +137,10 @@ class MemoryStore(Accounts, Store):
     def put(
         self, account: str, queue: str, drafts: Sequence[Draft], now: float, quota: Quota | None = None
     ) -> list[Put]:
-        policy = self._policies.get((account, queue)) if self._policies else None
-        if policy is not None:
+        limits: Policy | None = None
+        if self._policies and (policy := self._policies.get((account, queue))) is not None:
             drafts = [policy.settle(draft) for draft in drafts]
-        limits = policy if policy is not None and policy.limited else None
+            limits = policy if policy.limited else None
         there = self._accounts.get(account)
         found = None if there is None else there.queues.get(queue)
         done = None
@@ -274,7 +274,7 @@ class MemoryStore(Accounts, Store):
             return [None] * len(ids)
         with found.lock:
             records = found.records
-            deleted = records.delete(ids, now, receipts)
+            deleted = records.delete(ids, now, receipts, want)
             if found.account.followed:
                 found.account.follow_locked(found)
         if not records.by_id:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from leveret.model import HELD, NEVER, Activity, Change, Draft, Filters, Message, Meta, Policy, Put, holds
+from leveret.model import HELD, NEVER, Activity, Change, Draft, Filters, Message, Meta, Policy, Put, Want, holds
 from leveret.store.base import queue_full
 from leveret.store.hidden import Hidden
 from leveret.store.order import BEGINNING, Order, Place
@@ -22,6 +22,8 @@ _PURGE: Final = 1_000_000  # slots and nodes to look at in one go, where all is 
 _CREATED: Final = Put.CREATED
 _REPLACED: Final = Put.REPLACED
 _EXISTS: Final = Put.EXISTS
+_NOTHING: Final = Want.NOTHING
+_SOME: Final = Message("", b"", 0, 0.0, NEVER, 0.0, 0, None)  # where it is enough to know that there was one
 _new: Final = object.__new__
 
 
@@ -62,15 +64,17 @@ class Records:
         self.alive_until = leaf.expires[slot]
         return True
 
-    def put(self, drafts: Iterable[Draft], now: float) -> list[Put]:
-        order = self._order
+    def put(self, drafts: Sequence[Draft], now: float) -> list[Put]:
+        if len(drafts) == 1 and drafts[0].id not in self.by_id:  # as nearly always
+            self._add(drafts[0], now)
+            if self.activity is not None:
+                self.activity.put += 1
+            return [_CREATED]
         index = self.by_id
         done: list[Put] = []
         kept = 0  # drafts that were not put
         for draft in drafts:
             key = draft.id
-            expires = now + draft.ttl if draft.ttl else NEVER
-            visible_at = now + draft.hide if draft.hide else 0.0
             leaf = index.get(key)
             if leaf is not None:
                 slot = leaf.ids.index(key)
@@ -79,25 +83,32 @@ class Records:
                         done.append(_EXISTS)
                         kept += 1
                         continue
-                    self._replace(leaf, slot, draft, expires, visible_at, now)
+                    self._replace(leaf, slot, draft, now)
                     done.append(_REPLACED)
                     continue
                 # It is not there any more, so the new one is not in its place.
                 self._remove(key, leaf, slot, now)
                 if self.activity is not None:
                     self.activity.expired += 1
-            body = draft.body
-            index[key] = leaf = order.append(key, body, now, expires, visible_at, draft.meta)
-            self.bytes += len(body)
-            if visible_at:
-                self._hidden.add(visible_at, now)
-            if expires >= self.alive_until:
-                self._witness = leaf.base + len(leaf.ids) - 1
-                self.alive_until = expires
+            self._add(draft, now)
             done.append(_CREATED)
         if self.activity is not None:
             self.activity.put += len(done) - kept
         return done
+
+    def _add(self, draft: Draft, now: float) -> None:
+        """Put a message whose id is not there."""
+        expires = now + draft.ttl if draft.ttl else NEVER
+        visible_at = now + draft.hide if draft.hide else 0.0
+        key = draft.id
+        body = draft.body
+        self.by_id[key] = leaf = self._order.append(key, body, now, expires, visible_at, draft.meta)
+        self.bytes += len(body)
+        if visible_at:
+            self._hidden.add(visible_at, now)
+        if expires >= self.alive_until:
+            self._witness = leaf.base + len(leaf.ids) - 1
+            self.alive_until = expires
 
     def make_room(self, drafts: Sequence[Draft], policy: Policy, now: float) -> None:
         """`QueueFull` where the drafts are more than the policy allows; what has expired does not count."""
@@ -140,7 +151,9 @@ class Records:
             self._witness = leaf.base + len(leaf.ids) - 1
             self.alive_until = expires
 
-    def _replace(self, leaf: Leaf, slot: int, draft: Draft, expires: float, visible_at: float, now: float) -> None:
+    def _replace(self, leaf: Leaf, slot: int, draft: Draft, now: float) -> None:
+        expires = now + draft.ttl if draft.ttl else NEVER
+        visible_at = now + draft.hide if draft.hide else 0.0
         self.bytes += len(draft.body) - len(leaf.bodies[slot])
         leaf.bodies[slot] = draft.body
         # Always later than it was: by this, receipts of what was replaced are no good.
@@ -155,9 +168,10 @@ class Records:
         self._move(leaf, slot, visible_at, expires, now)
 
     def get(self, ids: Sequence[str], now: float) -> list[Message | None]:
+        index = self.by_id
         found: list[Message | None] = []
         for key in ids:
-            leaf = self.by_id.get(key)
+            leaf = index.get(key)
             if leaf is None:
                 found.append(None)
                 continue
@@ -178,7 +192,9 @@ class Records:
                 changed.append(self._change(*place, change, now, counts=receipts is None))
         return changed
 
-    def delete(self, ids: Sequence[str], now: float, receipts: Sequence[str] | None) -> list[Message | None]:
+    def delete(
+        self, ids: Sequence[str], now: float, receipts: Sequence[str] | None, want: Want = Want.ALL
+    ) -> list[Message | None]:
         if receipts is not None:
             return [self._delete_held(id, receipt, now) for id, receipt in zip(ids, receipts, strict=True)]
         before = len(self.by_id)
@@ -190,7 +206,7 @@ class Records:
                 continue
             slot = leaf.ids.index(key)
             if leaf.expires[slot] > now:
-                deleted.append(_message(leaf, slot))
+                deleted.append(_SOME if want is _NOTHING else _message(leaf, slot))
                 self._remove(key, leaf, slot, now)
             else:
                 deleted.append(None)
@@ -214,10 +230,7 @@ class Records:
         return [_message(leaf, slot) for leaf, slot in self._matching(filters, now)]
 
     def update_matching(self, filters: Filters, change: Change, now: float) -> list[Message]:
-        changed: list[Message] = []
-        for leaf, slot in self._matching(filters, now):
-            changed.append(self._change(leaf, slot, change, now))
-        return changed
+        return [self._change(leaf, slot, change, now) for leaf, slot in self._matching(filters, now)]
 
     def delete_matching(self, filters: Filters, now: float) -> list[Message]:
         deleted: list[Message] = []

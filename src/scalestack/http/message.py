@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from scalestack.event.pending import Pending
@@ -11,6 +11,8 @@ from scalestack.http.problem import HttpError
 
 if TYPE_CHECKING:
     from scalestack.net.connection import Connection
+
+T = TypeVar("T")
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -26,33 +28,96 @@ class Grant(Protocol):
         """Whether it may do `action` to a resource of an account: to all of them, where None is given."""
 
 
+class Head:
+    """The header lines of a request. Requests with the same lines, byte for byte, may share one: it never changes."""
+
+    __slots__ = ("_first", "_made", "headers", "http10", "length", "tail")
+
+    def __init__(self, headers: Headers, http10: bool = False) -> None:
+        self.headers = headers  # names as the client spelled them
+        self.http10 = http10
+        # Where it is shared: the bytes of the body, and all that is between the request's target and its body.
+        self.length = -1
+        self.tail = b"\0"
+        self._first: dict[bytes, bytes] | None = None
+        self._made: dict[Callable[[Headers], Any], Any] | None = None
+
+    def first(self, name: bytes) -> bytes | None:
+        """The value of the first header with this name (lower case), or None."""
+        first = self._first
+        if first is None:
+            first = {key.lower(): value for key, value in reversed(self.headers)}
+            self._first = first
+        return first.get(name)
+
+    def made(self, make: Callable[[Headers], T]) -> T:
+        """What `make` makes of the headers: made once, and never changed either."""
+        made = self._made
+        if made is None:
+            made = self._made = {}
+        if make not in made:
+            made[make] = make(self.headers)
+        found: T = made[make]
+        return found
+
+
 class Request:
     """One request, whole: its body is there."""
 
-    __slots__ = ("body", "connection", "grant", "headers", "http10", "keep_alive", "method", "path", "query_string")
+    __slots__ = ("body", "connection", "grant", "head", "keep_alive", "line", "query", "usual")
 
     def __init__(
         self, method: bytes, target: bytes, headers: Headers, body: bytes, keep_alive: bool, http10: bool
     ) -> None:
-        self.method = method
-        self.path, _, self.query_string = target.partition(b"?")  # as sent, percent-encoded
-        self.headers = headers  # names as the client spelled them
+        path, _, query = target.decode("latin-1").partition("?")
+        self.line = f"{method.decode('latin-1')} {path}"  # method and path, as sent: percent-encoded
+        self.query = query  # as sent
+        self.head = Head(headers, http10)
         self.body = body
         self.keep_alive = keep_alive
-        self.http10 = http10
+        # It comes in HTTP/1.1, its connection stays open, and it is not HEAD: its answer is sent as it is.
+        self.usual = keep_alive and not http10 and method != b"HEAD"
         self.connection: Connection | None = None
         self.grant: Grant | None = None  # what its sender may do; None where nobody is asked who they are
 
+    def end_connection(self) -> None:
+        """Have the connection end after the answer."""
+        self.keep_alive = self.usual = False
+
+    @property
+    def method(self) -> bytes:
+        return self.line.partition(" ")[0].encode("latin-1")
+
+    @property
+    def path(self) -> bytes:
+        """As sent, percent-encoded."""
+        return self.line.partition(" ")[2].encode("latin-1")
+
+    @property
+    def query_string(self) -> bytes:
+        """As sent."""
+        return self.query.encode("latin-1")
+
+    @query_string.setter
+    def query_string(self, query: bytes) -> None:
+        self.query = query.decode("latin-1")
+
     @property
     def target(self) -> bytes:
-        return self.path + b"?" + self.query_string if self.query_string else self.path
+        return self.path + b"?" + self.query_string if self.query else self.path
+
+    @property
+    def headers(self) -> Headers:
+        """Names as the client spelled them. Not to be changed."""
+        return self.head.headers
+
+    @property
+    def http10(self) -> bool:
+        return self.head.http10
 
     def header(self, name: bytes) -> bytes | None:
         """The first header with this name (lower case), or None."""
-        for key, value in self.headers:
-            if key.lower() == name:
-                return value
-        return None
+        return self.head.first(name)
 
     def __repr__(self) -> str:
         return f"Request({self.method!r}, {self.path!r}, {len(self.body)} bytes)"

@@ -4,7 +4,8 @@ llhttp, in its strict mode, already refuses two lengths, a length beside chunked
 before a colon and signs in sizes (RFC 9112 sections 2.2, 3, 5, 6 and 7).
 
 Nearly every request is small, comes in one piece and has nothing unusual in its head. For those a few comparisons tell
-that no limit and no rule can be broken; all others are looked at closely.
+that no limit and no rule can be broken; all others are looked at closely. What is nearly the same as a request before
+doesn't come here at all: see `known`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 
 import httptools
 
+from scalestack.http.known import KnownHeads, learn
 from scalestack.http.message import Headers, Request
 from scalestack.http.problem import HttpError
 
@@ -68,11 +70,25 @@ class RequestParser:
     more may be fed: where the next request would begin is not known any more.
     """
 
+    __slots__ = (
+        "_body", "_body_fed", "_body_size", "_credentials", "_data", "_decisive", "_deliver", "_delivered",
+        "_ended", "_error", "_expects_body", "_head_fed", "_headers", "_held", "_held_left", "_hosts",
+        "_http10", "_known", "_lead", "_limits", "_method", "_more", "_parser", "_short", "_small", "_url",
+        "between", "fresh", "in_body", "longest",
+    )  # fmt: skip
+
     def __init__(
-        self, limits: ParserLimits, deliver: Callable[[Request], None], expects_body: Callable[[], None]
+        self,
+        limits: ParserLimits,
+        deliver: Callable[[Request], None],
+        expects_body: Callable[[], None],
+        known: KnownHeads | None = None,
     ) -> None:
+        """`known` is shared with other parsers that have the same limits, and are called by the same thread."""
         self._limits = limits
+        self._known = {} if known is None else known
         self._small = min(limits.max_target, limits.max_head)  # no request of so few bytes breaks either
+        self.longest = self._small // 2  # bytes of a request line that breaks neither, nor does one and header lines
         self._short = len(str(limits.max_body))  # no length of fewer digits breaks it
         self._deliver = deliver
         self._expects_body = expects_body
@@ -86,6 +102,7 @@ class RequestParser:
         # Empty lines before a request, as far as half of one; None once the request has begun.
         self._lead: bytes | None = b""
         self.between = True  # no request has begun
+        self.fresh = True  # nothing at all has come since the last request
         self.in_body = False
         self._method = b""
         self._url = b""
@@ -113,6 +130,12 @@ class RequestParser:
 
     def feed(self, data: bytes | memoryview) -> int:
         """Take some of `data`, and say how much: call again with the rest. `HttpError` for what can't be a request."""
+        self.fresh = False
+        taken = self._feed(data)
+        self.fresh = self.between and self._lead == b"" and not self._ended
+        return taken
+
+    def _feed(self, data: bytes | memoryview) -> int:
         size = len(data)
         if size > _SLICE:
             size = min(size, _BODY_SLICE if self.in_body else _SLICE)
@@ -275,6 +298,8 @@ class RequestParser:
             self._body_size = 0
             self._body_fed = 0
         request = Request(self._method, self._url, self._headers, body, keep_alive, self._http10)
+        if self._data and keep_alive and not (self._decisive or self._delivered or self._http10):
+            learn(self._known, request, self._data, len(self._method) + 1 + len(self._url), self.longest)
         self._url = b""
         self._headers = []
         self._hosts = 0

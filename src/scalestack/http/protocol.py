@@ -7,18 +7,19 @@ import contextlib
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Awaitable
-from time import perf_counter
-from typing import cast
+from time import monotonic
+from typing import Final, cast
 
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Cancelled, Pending
-from scalestack.http.message import Request, Response
+from scalestack.http.known import recognize
+from scalestack.http.message import Head, Request, Response
 from scalestack.http.meter import BOUNDS, FIRST, Tally
 from scalestack.http.parser import RequestParser
 from scalestack.http.problem import CONTENT_TYPE, HttpError
 from scalestack.http.router import Entry
 from scalestack.http.shared import Shared
-from scalestack.http.writer import CONTINUE, LAST_CHUNK, encode, encode_chunk, encode_stream_head
+from scalestack.http.writer import CONTINUE, LAST_CHUNK, encode, encode_chunk, encode_stream_head, encode_usual
 from scalestack.log import Logger
 from scalestack.net.connection import Connection
 
@@ -27,11 +28,19 @@ _log = Logger("scalestack.http")
 _MAX_BACKLOG = 64 << 10  # bytes kept unread behind a request that must wait; then reading stops
 _PIECE = 64 << 10  # bytes that are written at once
 _LAST_CALL = 0.05  # seconds for requests that were sent before a drain to be read; an idle connection ends then
+_UNKNOWN: Final = Head([])
 _LINGER = 2.0  # seconds that a refused client has to read the refusal before the connection is cut
 
 
 class HttpConnection(Connection):
     """One client. Each call runs on the loop that owns the connection."""
+
+    __slots__ = (
+        "_access", "_backlog", "_backlog_size", "_began", "_behind", "_deaf", "_draining", "_entry", "_eof",
+        "_feeding", "_head", "_heads", "_idle_timeout", "_in_head", "_last", "_owes_continue", "_parser",
+        "_plain", "_request", "_resting", "_shared", "_streaming", "_tally", "_timeouts", "_waiting",
+        "_writable",
+    )  # fmt: skip
 
     def __init__(self, thread: LoopThread, shared: Shared) -> None:
         super().__init__(thread)
@@ -39,7 +48,9 @@ class HttpConnection(Connection):
         self._timeouts = shared.timeouts
         self._idle_timeout = shared.timeouts.idle
         self._access = shared.access
-        self._parser = RequestParser(shared.parser_limits, self._on_request, self._on_expect)
+        self._heads = shared.known_heads(thread)
+        self._head = _UNKNOWN  # of the last request
+        self._parser = RequestParser(shared.parser_limits, self._on_request, self._on_expect, self._heads)
         self._waiting: Pending[Response] | asyncio.Task[None] | None = None  # the answer under way
         self._request: Request | None = None  # whose answer that is, where it is pending
         self._behind: deque[Request | HttpError] = deque()  # parsed, and waiting for their turn
@@ -82,6 +93,25 @@ class HttpConnection(Connection):
         if self._waiting is not None or self._writable is not None or self._resting or self._last:
             if not self._last:
                 self._hold(data)
+            return
+        parser = self._parser
+        found = (
+            recognize(data, self._head, self._heads, self._shared.router.paths, parser.longest)
+            if parser.fresh
+            else None
+        )
+        if found is not None:  # as nearly always
+            request, entry, parameters = found
+            self._head = request.head
+            now = monotonic()
+            self._answer(request, now, entry, parameters)
+            if self._plain and self._waiting is None:
+                # As `expect` does it, without a call.
+                self._deadline = deadline = now + self._idle_timeout
+                if deadline < self._timer_at:
+                    self.expect(self._idle_timeout)
+            else:
+                self._set_deadline()
             return
         self._feeding = True
         try:
@@ -180,16 +210,28 @@ class HttpConnection(Connection):
                 return
             if self._last:
                 return
+        self._answer(request, monotonic())
+
+    def _answer(
+        self, request: Request, began: float, entry: Entry | None = None, parameters: tuple[str, ...] = ()
+    ) -> None:
+        """Nothing is before it: find what answers it, and send that where it is ready."""
         request.connection = self
         tally: Tally | None = self.thread.tally
-        began = 0.0 if tally is None and self._access is None else perf_counter()
-        entry = None
         try:
-            entry, parameters = self._shared.router.find(request.method, request.path)
+            if entry is None:
+                entry, parameters = self._shared.router.find(request.line)
             answer = entry.handler(request, *parameters)
         except Exception as error:
             answer = self._failure(request, error)
-        if type(answer) is Response and self._is_plain(request, answer):
+        # `_is_plain`, without a call.
+        if (
+            type(answer) is Response
+            and self._plain
+            and request.usual
+            and answer.stream is None
+            and len(answer.body) < _PIECE
+        ):
             if tally is not None:
                 # As `Tally.answered` does it, without a call: each request pays for it. Before the client has its
                 # answer, so that whoever has one finds it counted.
@@ -197,10 +239,12 @@ class HttpConnection(Connection):
                     cell = tally.cells[entry][answer.status]
                 except KeyError:
                     cell = tally.find(entry, request.method, answer.status)
-                seconds = perf_counter() - began
+                now = monotonic()
+                seconds = now - began
                 cell.counts[0 if seconds <= FIRST else bisect_left(BOUNDS, seconds)] += 1
                 cell.sum += seconds
-            self.transport.write(encode(answer))
+                began = now
+            self.transport.write(encode_usual(answer, began))
             return
         self._began = began
         self._entry = entry
@@ -256,10 +300,10 @@ class HttpConnection(Connection):
             if self._tally is not None:
                 waiting = self._waiting
                 parked = isinstance(waiting, Pending) and waiting.parked
-                seconds = perf_counter() - self._began
+                seconds = monotonic() - self._began
                 self._tally.answered(self._entry, request.method, response.status, seconds, parked)
             self._waiting = None
-            self.transport.write(encode(response))  # as nearly always: nothing else waits
+            self.transport.write(encode_usual(response, monotonic()))  # as nearly always: nothing else waits
             if self._parser.between:
                 self.expect(self._idle_timeout)
             else:
@@ -271,14 +315,7 @@ class HttpConnection(Connection):
 
     def _is_plain(self, request: Request, response: Response) -> bool:
         """Whether the response is sent in one piece, the connection stays open, and nobody wants to know."""
-        return (
-            self._plain
-            and request.keep_alive
-            and response.stream is None
-            and len(response.body) < _PIECE
-            and request.method != b"HEAD"
-            and not request.http10
-        )
+        return self._plain and request.usual and response.stream is None and len(response.body) < _PIECE
 
     def _give_up(self) -> None:
         """The answer was cancelled before it began to wait, and so later than it was asked for."""
@@ -412,11 +449,11 @@ class HttpConnection(Connection):
         """Count an answer that is there, and is to be sent; of one that was pending, before it is forgotten."""
         if self._tally is not None:
             parked = isinstance(self._waiting, Pending) and self._waiting.parked
-            self._tally.answered(self._entry, request.method, status, perf_counter() - self._began, parked)
+            self._tally.answered(self._entry, request.method, status, monotonic() - self._began, parked)
 
     def _log_access(self, request: Request, status: int, sent: int) -> None:
         assert self._access is not None
-        seconds = perf_counter() - self._began
+        seconds = monotonic() - self._began
         target = request.target.decode("latin-1")
         self._access(self.peer, request.method.decode("latin-1"), target, status, sent, seconds)
 

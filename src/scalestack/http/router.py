@@ -75,61 +75,58 @@ class Router:
         self._finish(self._root, methods)
         # "OPTIONS *" asks for what is possible anywhere (RFC 9110 section 9.3.7).
         self._star = _Node(entries={b"OPTIONS": self._options(b", ".join(sorted(methods)))})
-        # Most requests differ in their last segment only: where the others lead is remembered.
-        self._known: dict[bytes, tuple[_Node, tuple[str, ...]]] = {}
+        # Most requests differ in their last segment only, which is a parameter: where the method and the others lead is
+        # remembered. But not of HEAD, whose answers are not sent as others are.
+        self.paths: dict[str, tuple[Entry, tuple[str, ...]]] = {}
 
-    def find(self, method: bytes, path: bytes) -> tuple[Entry, tuple[str, ...]]:
-        """The entry and its path parameters; `HttpError` 404 or 405 where there is none."""
-        start, _, last = path.rpartition(b"/")
-        node, parameters = self._known.get(start) or self._follow(start)
-        if last:
-            segment = last.decode("latin-1")
-            if "%" in segment:
-                segment = decode_percent(last, "path")
-            following = node.literals.get(segment) if node.literals else None
-            if following is not None:
-                node = following
-            elif node.parameter is not None:
-                node = node.parameter
-                parameters += (segment,)
-            else:
-                node = self._beyond(path)
-        elif path != b"/":
-            raise self._unknown(path)
-        entry = node.entries.get(method)
+    def find(self, line: str) -> tuple[Entry, tuple[str, ...]]:
+        """The entry and its path parameters; `HttpError` 404 or 405 where there is none.
+
+        `line` is the method, a space, and the path as it was sent.
+        """
+        start, _, last = line.rpartition("/")
+        known = self.paths.get(start)
+        if known is None or "%" in last or not last:
+            return self._find(line)
+        entry, parameters = known
+        return entry, (*parameters, last)
+
+    def _find(self, line: str) -> tuple[Entry, tuple[str, ...]]:
+        method, _, path = line.partition(" ")
+        node, parameters, memorable = self._follow(path)
+        entry = node.entries.get(method.encode("latin-1"))
         if entry is None:
             raise self._refusal(node, method, path)
+        start = line.rpartition("/")[0]
+        if memorable and entry.method != b"HEAD" and len(start) <= _MEMORABLE:
+            if len(self.paths) >= _MEMORIES:
+                self.paths.clear()
+            self.paths[start] = entry, parameters[:-1]
         return entry, parameters
 
-    def _follow(self, start: bytes) -> tuple[_Node, tuple[str, ...]]:
-        """Where all segments but the last lead."""
+    def _follow(self, path: str) -> tuple[_Node, tuple[str, ...], bool]:
+        """Where a path leads, its parameters, and whether all paths that differ in the last segment lead there."""
+        if path == "*":
+            return self._star, (), False
         node = self._root
         parameters: list[str] = []
-        for segment in start.split(b"/")[1:]:
+        memorable = False
+        for segment in [] if path == "/" else path.encode("latin-1").split(b"/")[1:]:
             text = decode_percent(segment, "path")
             following = node.literals.get(text)
+            memorable = following is None and not node.literals
             if following is None:
                 following = node.parameter
                 if following is None or not text:
-                    raise self._unknown(start)
+                    raise self._unknown(path)
                 parameters.append(text)
             node = following
-        found = node, tuple(parameters)
-        if len(start) <= _MEMORABLE:
-            if len(self._known) >= _MEMORIES:
-                self._known.clear()
-            self._known[start] = found
-        return found
+        return node, tuple(parameters), memorable
 
-    def _beyond(self, path: bytes) -> _Node:
-        if path == b"*":
-            return self._star
-        raise self._unknown(path)
-
-    def _refusal(self, node: _Node, method: bytes, path: bytes) -> HttpError:
+    def _refusal(self, node: _Node, method: str, path: str) -> HttpError:
         if not node.entries:
             return self._unknown(path)
-        text = f"{method.decode('latin-1')} is not possible here; {node.allow.decode()} are"
+        text = f"{method} is not possible here; {node.allow.decode()} are"
         return HttpError(405, "method-not-allowed", text, ((b"Allow", node.allow),))
 
     def _add(self, route: Route) -> None:
@@ -172,6 +169,6 @@ class Router:
         return Entry(b"OPTIONS", options, None)
 
     @staticmethod
-    def _unknown(path: bytes) -> HttpError:
-        hint = "; it ends with a '/', try without" if len(path) > 1 and path.endswith(b"/") else ""
+    def _unknown(path: str) -> HttpError:
+        hint = "; it ends with a '/', try without" if len(path) > 1 and path.endswith("/") else ""
         return HttpError(404, "unknown-path", f"there is nothing at this path{hint}")

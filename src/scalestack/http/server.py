@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from scalestack.event.loops import LoopThread
+from scalestack.http.known import KnownHeads
 from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
 from scalestack.http.protocol import HttpConnection
@@ -45,6 +47,8 @@ class HttpServer:
         self._layers: list[Layer] = []
         self._mount_lock = threading.Lock()  # guards mounts and layers while a new router is made of them
         self.router = Router([])
+        # By thread: what threads share costs each of them, even where it is only read.
+        self._known_heads: defaultdict[LoopThread, KnownHeads] = defaultdict(dict)
 
     @property
     def urls(self) -> list[str]:
@@ -59,6 +63,10 @@ class HttpServer:
     def routes(self) -> list[Route]:
         """All that are mounted now."""
         return [route for routes, _ in self._mounts for route in routes]
+
+    def known_heads(self, thread: LoopThread) -> KnownHeads:
+        """The header lines that the connections of a thread know."""
+        return self._known_heads[thread]
 
     def translate(self, error: BaseException) -> HttpError | None:
         """What clients are told of a handler's error; None where nobody knows it."""

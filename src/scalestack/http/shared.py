@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from scalestack.event.loops import LoopThread
+from scalestack.http.known import KnownHeads
 from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
 from scalestack.http.router import Router
@@ -28,6 +30,9 @@ class Shared(Protocol):
     timeouts: Timeouts
     access: Access | None
     router: Router  # of this moment: a change replaces it
+
+    def known_heads(self, thread: LoopThread, /) -> KnownHeads:
+        """The header lines that the connections of a thread know."""
 
     def translate(self, error: BaseException, /) -> HttpError | None:
         """What clients are told of a handler's error; None where nobody knows it."""

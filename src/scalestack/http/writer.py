@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
+from time import monotonic, time
 from typing import Final
 
 from scalestack.http.message import Response
@@ -15,6 +15,8 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 _CLOSE: Final = b"Connection: close\r\n"
 _KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
 _MOST_HEADS: Final = 512
+_SHORT: Final = 2048  # bytes; the lengths of shorter bodies are written already
+_LENGTHS: Final = tuple([b"%d\r\n\r\n" % length for length in range(_SHORT)])
 _BODILESS: Final = frozenset({204, 304})  # these have no body and say no length (RFC 9110 section 8.6)
 
 
@@ -29,12 +31,12 @@ class _Head:
 class Heads:
     """Heads of responses, each made once a second: that is how often `Date` changes (RFC 9110 section 6.6.1)."""
 
-    __slots__ = ("date", "heads", "since", "until")
+    __slots__ = ("date", "heads", "until")
 
-    def __init__(self, now: float) -> None:
-        second = int(now)
-        self.since = float(second)
-        self.until = second + 1.0
+    def __init__(self, wall: float, now: float) -> None:
+        """For the second of the time `wall`, which is `now` on the monotonic clock."""
+        second = int(wall)
+        self.until = now + second + 1 - wall  # on the monotonic clock
         self.date = b"Date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
         self.heads: dict[tuple[int, bytes | None], _Head] = {}
 
@@ -48,18 +50,19 @@ class Heads:
         return made
 
 
-_now = Heads(0.0)
+_now = Heads(0.0, -1.0)
 
 
-def _renew() -> Heads:
+def _renew(now: float) -> Heads:
     """The heads of a new second. Threads may each make them; any will do."""
     global _now  # noqa: PLW0603 - what is shared is replaced, never changed
-    _now = heads = Heads(time.time())
+    _now = heads = Heads(time(), now)
     return heads
 
 
 def _date() -> bytes:
-    return (_now if _now.since <= time.time() < _now.until else _renew()).date
+    now = monotonic()
+    return (_now if now < _now.until else _renew(now)).date
 
 
 def _start(status: int, content_type: bytes | None) -> bytes:
@@ -69,7 +72,8 @@ def _start(status: int, content_type: bytes | None) -> bytes:
 
 def encode(response: Response, head: bool = False, keep_alive: bool = True, http10: bool = False) -> bytes:
     """The bytes of a response with a body. `head` leaves the body out, and keeps the length that it would have."""
-    heads = _now if _now.since <= time.time() < _now.until else _renew()
+    now = monotonic()
+    heads = _now if now < _now.until else _renew(now)
     found = heads.heads.get((response.status, response.content_type))
     if found is None:
         found = heads.make(response.status, response.content_type)
@@ -82,6 +86,22 @@ def encode(response: Response, head: bool = False, keep_alive: bool = True, http
     if not body or response.status in _BODILESS:
         return found.empty
     return b"%b%d\r\n\r\n%b" % (found.start, len(body), body)
+
+
+def encode_usual(response: Response, now: float) -> bytes:
+    """The same, of the answer to a usual request; `now` is read from the monotonic clock."""
+    if response.headers:
+        return encode(response)
+    heads = _now if now < _now.until else _renew(now)
+    try:
+        found = heads.heads[response.status, response.content_type]
+    except KeyError:
+        found = heads.make(response.status, response.content_type)
+    body = response.body
+    if not body or response.status in _BODILESS:
+        return found.empty
+    length = len(body)
+    return found.start + (_LENGTHS[length] if length < _SHORT else b"%d\r\n\r\n" % length) + body
 
 
 def encode_stream_head(response: Response, keep_alive: bool, http10: bool) -> bytes:

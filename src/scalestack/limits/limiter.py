@@ -81,7 +81,7 @@ class Limiter:
     def _refuse(self, request: Request, account: str, budget: Budget, excess: Excess) -> Answer[Response]:
         request.body = b""  # not to be kept while the refusal is
         if excess.kind == CONNECTIONS:
-            request.keep_alive = False
+            request.end_connection()
         response = refusal(excess)
         return then(self._refusals.hold(account, excess.kind, budget, request.connection), lambda _: response)
 

@@ -26,12 +26,17 @@ class Connection(asyncio.Protocol):
     the peer may take to do what comes next, and overrides `timed_out` and `drain` where closing is not the answer.
     """
 
-    transport: asyncio.Transport
-    peer: str = "?"  # the peer's address, for logs and limits: an IP address, or "unix"
-    identity: object = None  # what is remembered of who the peer is, by whoever asks for that
+    # Slots, as there are many connections, and each request looks at several of these.
+    __slots__ = (
+        "__weakref__", "_clock", "_deadline", "_ends", "_timer", "_timer_at", "census", "identity", "peer",
+        "thread", "transport",
+    )  # fmt: skip
 
     def __init__(self, thread: LoopThread) -> None:
         self.thread = thread
+        self.transport: asyncio.Transport
+        self.peer = "?"  # the peer's address, for logs and limits: an IP address, or "unix"
+        self.identity: object = None  # what is remembered of who the peer is, by whoever asks for that
         self.census: Census | None = None  # set by the listener that accepted this
         self._ends: list[Callable[[], object]] | None = None
         self._clock = thread.loop.time

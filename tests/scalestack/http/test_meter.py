@@ -11,7 +11,7 @@ from scalestack.http.router import Entry, Route, Router
 from support.web import Client, Raw, eventually, serving
 
 ROUTE = Route("GET", "/a/{name}", lambda request, name: Response(200, b"four"))
-ENTRY = Router([ROUTE]).find(b"GET", b"/a/b")[0]
+ENTRY = Router([ROUTE]).find("GET /a/b")[0]
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -63,7 +63,7 @@ def test_what_clients_make_up_has_no_series_of_its_own():
 def test_a_method_that_a_route_has_is_known():
     route = Route("BREW", "/pot", ROUTE.handler)
     tally = Tally()
-    tally.answered(Router([route]).find(b"BREW", b"/pot")[0], b"BREW", 418, 0.001)
+    tally.answered(Router([route]).find("BREW /pot")[0], b"BREW", 418, 0.001)
     assert counts(tally) == {("/pot", b"BREW", 418, False): 1}
 
 

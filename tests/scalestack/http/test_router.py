@@ -25,66 +25,66 @@ ROUTER = Router(
 
 
 def found(method, path):
-    entry, parameters = ROUTER.find(method, path)
+    entry, parameters = ROUTER.find(f"{method} {path}")
     return entry.handler(None, *parameters).body.decode(), list(parameters)
 
 
 def refused(method, path):
     with pytest.raises(HttpError) as caught:
-        ROUTER.find(method, path)
+        ROUTER.find(f"{method} {path}")
     return caught.value
 
 
 def test_a_path_without_parameters():
-    assert found(b"GET", b"/") == ("root", [])
-    assert found(b"GET", b"/v1") == ("all", [])
+    assert found("GET", "/") == ("root", [])
+    assert found("GET", "/v1") == ("all", [])
 
 
 def test_path_parameters_in_their_order():
-    assert found(b"PUT", b"/v1/a/b") == ("put", ["a", "b"])
+    assert found("PUT", "/v1/a/b") == ("put", ["a", "b"])
 
 
 def test_a_fixed_segment_wins_over_a_parameter():
-    assert found(b"GET", b"/v1/special") == ("special", [])
+    assert found("GET", "/v1/special") == ("special", [])
 
 
 def test_head_is_where_get_is():
-    assert found(b"HEAD", b"/v1/a") == ("one", ["a"])
+    assert found("HEAD", "/v1/a") == ("one", ["a"])
 
 
 def test_options_say_what_is_allowed():
-    entry, parameters = ROUTER.find(b"OPTIONS", b"/v1/a")
+    entry, parameters = ROUTER.find("OPTIONS /v1/a")
     response = entry.handler(None, *parameters)
     assert response.status == 204
     assert response.headers == ((b"Allow", b"DELETE, GET, HEAD, OPTIONS"),)
 
 
 def test_options_of_the_whole_server():
-    entry, _ = ROUTER.find(b"OPTIONS", b"*")
+    entry, _ = ROUTER.find("OPTIONS *")
     assert entry.handler(None).headers == ((b"Allow", b"DELETE, GET, HEAD, OPTIONS, PUT"),)
 
 
 def test_another_method_on_a_known_path_is_405_with_allow():
-    error = refused(b"POST", b"/v1/a")
+    error = refused("POST", "/v1/a")
     assert (error.status, error.code) == (405, "method-not-allowed")
     assert error.headers == ((b"Allow", b"DELETE, GET, HEAD, OPTIONS"),)
 
 
-@pytest.mark.parametrize("path", [b"/v2", b"/v1/", b"/v1//b", b"/v1/a/", b"/v1/a/b/c", b"//", b"/V1"])
+@pytest.mark.parametrize("path", ["/v2", "/v1/", "/v1//b", "/v1/a/", "/v1/a/b/c", "//", "/V1"])
 def test_an_unknown_path_is_404(path):
-    assert refused(b"GET", path).status == 404
+    assert refused("GET", path).status == 404
 
 
 def test_a_path_is_decoded_once_and_after_it_was_split():
-    assert found(b"GET", b"/v1/a%2Fb") == ("one", ["a/b"])
-    assert found(b"GET", b"/v1/a%252Fb") == ("one", ["a%2Fb"])
-    assert found(b"GET", b"/v1/%C3%A9+") == ("one", ["é+"])
-    assert found(b"GET", b"/%76%31") == ("all", [])
+    assert found("GET", "/v1/a%2Fb") == ("one", ["a/b"])
+    assert found("GET", "/v1/a%252Fb") == ("one", ["a%2Fb"])
+    assert found("GET", "/v1/%C3%A9+") == ("one", ["é+"])
+    assert found("GET", "/%76%31") == ("all", [])
 
 
-@pytest.mark.parametrize("segment", [b"%", b"%4", b"%zz", b"%ff", b"%c0%af", b"a%", b"%+1", b"% 1"])
+@pytest.mark.parametrize("segment", ["%", "%4", "%zz", "%ff", "%c0%af", "a%", "%+1", "% 1"])
 def test_a_broken_percent_encoding_is_400(segment):
-    error = refused(b"GET", b"/v1/" + segment)
+    error = refused("GET", "/v1/" + segment)
     assert (error.status, error.code) == (400, "bad-encoding")
 
 
@@ -96,7 +96,7 @@ def test_two_routes_for_the_same_clash():
 def test_what_is_remembered_is_bounded_and_right():
     router = Router([Route("GET", "/{account}/{queue}", named("queue"))])
     for number in range(10_000):
-        _, parameters = router.find(b"GET", b"/%d/q" % number)
+        _, parameters = router.find(f"GET /{number}/q")
         assert parameters == (str(number), "q")
-    assert len(router._known) <= 4096
-    assert router.find(b"GET", b"/" + b"x" * 5000 + b"/q")[1][0] == "x" * 5000
+    assert len(router.paths) <= 4096
+    assert router.find(f"GET /{'x' * 5000}/q")[1][0] == "x" * 5000
