@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from typing import Final
 
 from leveret.model import MAX_SECONDS, Change, Filters, InvalidName, Page, Want, check_name, place_of
@@ -31,6 +30,9 @@ class Accepted:
     details: tuple[Detail, ...]
     default: Detail
     repeated: frozenset[str] = frozenset()  # those of the names that may be given more than once
+    # Queries that were parsed already. Clients repeat themselves: a worker's claim has the same one every time. A plain
+    # dictionary, as threads look something up in one without waiting for each other.
+    known: dict[str, Parameters] = field(default_factory=dict, repr=False)
 
 
 _NAMES: Final = (Detail.NONE, Detail.ID, Detail.ALL)
@@ -98,7 +100,14 @@ _WANTS: Final = {
 
 def parse(query: str, accepted: Accepted) -> Parameters:
     """The parameters of a query as it was sent; `HttpError` 400 for one that is unknown, repeated, or out of range."""
-    return _remembered(query, accepted) if len(query) <= _MEMORABLE else _parse(query, accepted)
+    known = accepted.known.get(query)
+    if known is None:
+        known = _parse(query, accepted)
+        if len(query) <= _MEMORABLE:
+            if len(accepted.known) >= _MEMORIES:
+                accepted.known.clear()
+            accepted.known[query] = known
+    return known
 
 
 def _parse(query: str, accepted: Accepted) -> Parameters:
@@ -149,11 +158,9 @@ def _parse(query: str, accepted: Accepted) -> Parameters:
     )
 
 
-_MEMORABLE: Final = 1024  # bytes of a query string that is worth to be remembered
+_MEMORABLE: Final = 1024  # characters of a query that is worth to be remembered
+_MEMORIES: Final = 1024  # of each kind of request
 _NOT_BY_ID: Final = frozenset({"limit", "marker", "after", "order", "wait", "match_hidden"})
-
-# Clients repeat themselves: a worker's claim has the same query string every time.
-_remembered = lru_cache(maxsize=1024)(_parse)
 
 
 def _ids(given: list[str], others: Iterable[str]) -> tuple[str, ...]:

@@ -29,9 +29,14 @@ def body_text(body: bytes) -> str:
 
 
 def _object(message: Message, now: float, with_body: bool) -> str:
-    body = f',"body":{body_text(message.body)}' if with_body else ""
     hide = 0 if message.visible_at <= now else message.hide(now)
-    return f'{{"id":{quoted(message.id)},"ttl":{message.ttl(now)},"hide":{hide}{body}}}'
+    if with_body:
+        try:
+            body = quoted(message.body.decode())
+        except UnicodeDecodeError:
+            body = body_text(message.body)
+        return f'{{"id":{quoted(message.id)},"ttl":{message.ttl(now)},"hide":{hide},"body":{body}}}'
+    return f'{{"id":{quoted(message.id)},"ttl":{message.ttl(now)},"hide":{hide}}}'
 
 
 def json_response(text: str, carried: Iterable[object]) -> Response:
@@ -66,13 +71,15 @@ def messages(found: list[Message], detail: Detail, now: float) -> Response:
 
 def message(found: Message, detail: Detail, now: float) -> Response:
     """The answer with one message: its id and its body are sent as they are, not as JSON."""
+    if detail is _ALL:  # as mostly
+        return json_response(_object(found, now, True), (found,))
     if detail is _NONE:
         return NO_CONTENT
     if detail is _BODY:
         return Response(200, found.body, BYTES, carried=(found,))
     if detail is _ID:
         return Response(200, found.id.encode(), BYTES, carried=(found,))
-    return json_response(_object(found, now, detail is _ALL), (found,))
+    return json_response(_object(found, now, False), (found,))
 
 
 def names(found: list[str], detail: Detail) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from leveret.actions import READ, RECEIVE, SEND
@@ -19,6 +19,10 @@ from scalestack.http.problem import HttpError
 from scalestack.http.router import ADMIN, Route
 
 T = TypeVar("T")
+
+# Most requests are for a few queues: their names were found good before.
+_CHECKED: Final[set[tuple[str, str | None]]] = set()
+_MOST_CHECKED: Final = 4096
 
 _CREATED: Final = Response(201)
 
@@ -98,11 +102,14 @@ class V10:
         return answer_with(found, self._messages, given.detail)
 
     def update_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
-        refuse_body(request)
+        if request.body:
+            refuse_body(request)
         given = parse(request.query, parameters.UPDATE_MESSAGES)
         check(account, queue)
         changed = self._service.update_matching(account, queue, given.filters, given.change, given.wait, given.want)
-        return answer_with(changed, self._messages, given.detail)
+        if isinstance(changed, Pending):
+            return changed.then(partial(self._messages, given.detail))
+        return self._messages(given.detail, changed)
 
     def delete_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
         given = parse(request.query, parameters.DELETE_MESSAGES)
@@ -125,7 +132,10 @@ class V10:
     def get_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         given = parse(request.query, parameters.GET_MESSAGE)
         check_message(account, queue, message)
-        return answer_with(self._service.get(account, queue, message, given.want), self._message, given.detail)
+        found = self._service.get(account, queue, message, given.want)
+        if isinstance(found, Pending):
+            return found.then(partial(self._message, given.detail))
+        return self._message(given.detail, found)
 
     def put_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         query = request.query
@@ -147,7 +157,10 @@ class V10:
     def delete_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         given = parse(request.query, parameters.DELETE_MESSAGE)
         check_message(account, queue, message)
-        return answer_with(self._service.delete(account, queue, message, given.want), self._message, given.detail)
+        deleted = self._service.delete(account, queue, message, given.want)
+        if isinstance(deleted, Pending):
+            return deleted.then(partial(self._message, given.detail))
+        return self._message(given.detail, deleted)
 
     # For the audit log, and from the service's answers to responses.
 
@@ -230,9 +243,13 @@ def check(account: str, queue: str | None = None) -> None:
         raise HttpError(400, "bad-name", str(error)) from error
 
 
-# Most requests are for a few queues.
-@lru_cache(maxsize=4096)
 def _check_queue(account: str, queue: str | None) -> None:
+    names = (account, queue)
+    if names in _CHECKED:
+        return
     check_name("account", account)
     if queue is not None:
         check_name("queue", queue)
+    if len(_CHECKED) >= _MOST_CHECKED:
+        _CHECKED.clear()
+    _CHECKED.add(names)

@@ -41,7 +41,7 @@ from leveret.model import (
 from leveret.service import BodyTooLarge
 from scalestack.auth.guard import forbidden
 from scalestack.event.pending import Answer, then
-from scalestack.http.message import Request, Response, parse_query
+from scalestack.http.message import Headers, Request, Response, parse_query
 from scalestack.http.problem import HttpError
 from scalestack.http.router import ADMIN, Route
 from scalestack.trace import context_of
@@ -185,8 +185,8 @@ class V11(V10):
     def put_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         given = parse(request.query, parameters.PUT_MESSAGE).change
         check_message(account, queue, message)
-        only_new = _only_new(request.header(b"if-none-match"))
-        meta = meta_of(request.headers)
+        only_new = request.head.made(_only_new)
+        meta = request.head.made(meta_of)
         service = self._service
         draft = service.draft(message, request.body, given.ttl, given.hide, meta, only_new)
         return then(service.put(account, queue, draft), _put)
@@ -297,7 +297,8 @@ def _next(request: Request, name: str, value: str) -> tuple[tuple[bytes, bytes],
     return ((b"Link", f'<{target}>; rel="next"'.encode()),)
 
 
-def _only_new(if_none_match: bytes | None) -> bool:
+def _only_new(headers: Headers) -> bool:
+    if_none_match = next((value for name, value in headers if name.lower() == b"if-none-match"), None)
     if if_none_match is None:
         return False
     if if_none_match.strip() != b"*":

@@ -230,7 +230,11 @@ class Records:
         return [_message(leaf, slot) for leaf, slot in self._matching(filters, now)]
 
     def update_matching(self, filters: Filters, change: Change, now: float) -> list[Message]:
-        return [self._change(leaf, slot, change, now) for leaf, slot in self._matching(filters, now)]
+        places = self._matching(filters, now)
+        if len(places) == 1:
+            leaf, slot = places[0]
+            return [self._change(leaf, slot, change, now)]
+        return [self._change(leaf, slot, change, now) for leaf, slot in places]
 
     def delete_matching(self, filters: Filters, now: float) -> list[Message]:
         deleted: list[Message] = []
@@ -318,7 +322,9 @@ class Records:
         limit = filters.limit
         if limit == 0:
             return []
-        if limit == 1 and not (filters.match_hidden or filters.newest_first or filters.narrow):
+        if limit == 1 and not (
+            filters.match_hidden or filters.newest_first or filters.marker is not None or filters.after is not None
+        ):
             place = self._order.first(now)
             return [] if place is None else [place]
         horizon = NEVER if filters.match_hidden else now

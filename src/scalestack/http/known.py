@@ -1,8 +1,8 @@
 """Requests that are like ones before them. Whatever is not, byte for byte, is for the parser: here nothing is refused.
 
 Clients repeat themselves: of a request, mostly, only the last segment of the path and the body differ from one before.
-Its header lines were read then, by httptools and the parser, which found that they decide about nothing but how long the
-body is; and the router knows where the path leads. So both are found by their bytes, and what differs is looked at.
+Its header lines were read then, by httptools and the parser, which found that they decide about nothing but how long
+the body is; and the router knows where the path leads. So both are found by their bytes, and what differs is looked at.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _END: Final = b"\r\n\r\n"
 _VERSION: Final = b" HTTP/1.1"
 _MOST: Final = 1024  # heads that a thread knows
 _KNOWABLE: Final = 1024  # bytes of header lines that are worth knowing
+
+_plain_queries: Final[set[str]] = set()  # that were seen: a worker's claim has the same one every time
 
 # Heads by the bytes of their lines, as one thread's connections have sent them. The bytes may hold credentials, which
 # can't be guessed by this: a dictionary compares what has the same hash, and the hash has a secret in it.
@@ -76,7 +78,7 @@ def recognize(
     query = ""
     if "?" in text:
         text, _, query = text.partition("?")
-        if not _is_plain(query):
+        if query not in _plain_queries and not _is_plain_query(query):
             return None
     start, _, segment = text.rpartition("/")
     known = paths.get(start)
@@ -92,6 +94,16 @@ def recognize(
     request.keep_alive = request.usual = True
     request.grant = None
     return request, entry, (*parameters, segment)
+
+
+def _is_plain_query(query: str) -> bool:
+    if not _is_plain(query):
+        return False
+    if len(query) <= _KNOWABLE:
+        if len(_plain_queries) >= _MOST:
+            _plain_queries.clear()
+        _plain_queries.add(query)
+    return True
 
 
 def _is_plain(text: str) -> bool:

@@ -12,21 +12,22 @@ from typing import Final, cast
 
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Cancelled, Pending
+from scalestack.http.failures import failure, named, problem
 from scalestack.http.known import recognize
 from scalestack.http.message import Head, Request, Response
 from scalestack.http.meter import BOUNDS, FIRST, Tally
 from scalestack.http.parser import RequestParser
-from scalestack.http.problem import CONTENT_TYPE, HttpError
+from scalestack.http.problem import HttpError
 from scalestack.http.router import Entry
+from scalestack.http.sending import PIECE, send_in_pieces, send_stream
 from scalestack.http.shared import Shared
-from scalestack.http.writer import CONTINUE, LAST_CHUNK, encode, encode_chunk, encode_stream_head, encode_usual
+from scalestack.http.writer import CONTINUE, encode, encode_usual
 from scalestack.log import Logger
 from scalestack.net.connection import Connection
 
 _log = Logger("scalestack.http")
 
 _MAX_BACKLOG = 64 << 10  # bytes kept unread behind a request that must wait; then reading stops
-_PIECE = 64 << 10  # bytes that are written at once
 _LAST_CALL = 0.05  # seconds for requests that were sent before a drain to be read; an idle connection ends then
 _UNKNOWN: Final = Head([])
 _LINGER = 2.0  # seconds that a refused client has to read the refusal before the connection is cut
@@ -223,14 +224,14 @@ class HttpConnection(Connection):
                 entry, parameters = self._shared.router.find(request.line)
             answer = entry.handler(request, *parameters)
         except Exception as error:
-            answer = self._failure(request, error)
+            answer = failure(request, error, self._shared.translate)
         # `_is_plain`, without a call.
         if (
             type(answer) is Response
             and self._plain
             and request.usual
             and answer.stream is None
-            and len(answer.body) < _PIECE
+            and len(answer.body) < PIECE
         ):
             if tally is not None:
                 # As `Tally.answered` does it, without a call: each request pays for it. Before the client has its
@@ -273,7 +274,7 @@ class HttpConnection(Connection):
         tally: Tally | None = self.thread.tally
         if tally is not None:
             tally.refused(error.status)
-        self.transport.write(encode(_problem(error), keep_alive=False))
+        self.transport.write(encode(problem(error), keep_alive=False))
         if self._access is not None:
             self._access(self.peer, "-", "-", error.status, len(error.body()), 0.0)
         self._linger()
@@ -315,7 +316,7 @@ class HttpConnection(Connection):
 
     def _is_plain(self, request: Request, response: Response) -> bool:
         """Whether the response is sent in one piece, the connection stays open, and nobody wants to know."""
-        return self._plain and request.usual and response.stream is None and len(response.body) < _PIECE
+        return self._plain and request.usual and response.stream is None and len(response.body) < PIECE
 
     def _give_up(self) -> None:
         """The answer was cancelled before it began to wait, and so later than it was asked for."""
@@ -338,20 +339,11 @@ class HttpConnection(Connection):
             self._waiting = None
             return
         if response is None:
-            response = self._failure(request, error)
+            response = failure(request, error, self._shared.translate)
         self._count(request, response.status)
         self._waiting = None
         self._send(request, response)
         self._advance()
-
-    def _failure(self, request: Request, error: BaseException | None) -> Response:
-        if isinstance(error, HttpError):
-            return _problem(error)
-        known = None if error is None else self._shared.translate(error)
-        if known is not None:
-            return _problem(known)
-        _log.error("a handler failed", **_named(request), exc_info=error)
-        return _problem(HttpError(500, "internal", "the server failed at this request; its log says why"))
 
     def _send(self, request: Request, response: Response) -> None:
         keep_alive = request.keep_alive and not self._draining
@@ -359,7 +351,7 @@ class HttpConnection(Connection):
             self._waiting = self.thread.loop.create_task(self._send_stream(request, response, keep_alive))
             return
         data = encode(response, request.method == b"HEAD", keep_alive, request.http10)
-        if len(data) > _PIECE:
+        if len(data) > PIECE:
             self._waiting = self.thread.loop.create_task(self._send_in_pieces(request, response, data, keep_alive))
             return
         self.transport.write(data)
@@ -375,47 +367,30 @@ class HttpConnection(Connection):
                 self._finish()
 
     async def _send_in_pieces(self, request: Request, response: Response, data: bytes, keep_alive: bool) -> None:
-        """Send what is large no faster than the client reads, so that it shows when it reads no more."""
-        for start in range(0, len(data), _PIECE):
-            self.transport.write(memoryview(data)[start : start + _PIECE])
-            if self._writable is not None:
-                await self._writable
+        await send_in_pieces(data, self.transport.write, self._drained)
         self._waiting = None
         self._sent(request, response.status, len(response.body), keep_alive and not self._draining)
         self._advance()
 
     async def _send_stream(self, request: Request, response: Response, keep_alive: bool) -> None:
-        """Send a stream as it comes, and no faster than the client reads."""
-        stream = response.stream
-        assert stream is not None
-        http10 = request.http10
-        keep_alive = keep_alive and not http10
-        sent = 0
+        keep_alive = keep_alive and not request.http10
+        self._streaming = request.method != b"HEAD"
         try:
-            self.transport.write(encode_stream_head(response, keep_alive, http10))
-            if request.method != b"HEAD":
-                self._streaming = True
-                async for data in stream:
-                    if data:
-                        sent += len(data)
-                        self.transport.write(data if http10 else encode_chunk(data))
-                    if self._writable is not None:
-                        await self._writable
-                if not http10:
-                    self.transport.write(LAST_CHUNK)
+            sent = await send_stream(request, response, keep_alive, self.transport.write, self._drained)
         except Exception as error:
             # What was sent can't be taken back: only cutting the connection says that the answer is not whole.
-            _log.error("a stream failed", **_named(request), exc_info=error)
+            _log.error("a stream failed", **named(request), exc_info=error)
             self.transport.abort()
             return
         finally:
             self._streaming = False
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
         self._waiting = None
         self._sent(request, response.status, sent, keep_alive and not self._draining)
         self._advance()
+
+    def _drained(self) -> asyncio.Future[None] | None:
+        """What to wait for before more is written."""
+        return self._writable
 
     def _advance(self) -> None:
         """The request that all others waited for is answered: go on with the next."""
@@ -519,11 +494,3 @@ class HttpConnection(Connection):
             self._plain = self._shared.access is None and not self._draining and not self._last
             self._set_deadline()
             self._advance()
-
-
-def _problem(error: HttpError) -> Response:
-    return Response(error.status, error.body(), CONTENT_TYPE, error.headers)
-
-
-def _named(request: Request) -> dict[str, str]:
-    return {"method": request.method.decode("latin-1"), "path": request.path.decode("latin-1")}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 from scalestack.event.loops import LoopThread
+from scalestack.http.failures import Translate
 from scalestack.http.known import KnownHeads
 from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
@@ -18,8 +18,6 @@ from scalestack.log import Access
 from scalestack.net.address import Address, UnixAddress
 from scalestack.net.listener import Network
 from scalestack.net.tls import CertificateFiles, Tls
-
-Translate: TypeAlias = Callable[[BaseException], HttpError | None]
 
 
 class HttpServer:
