@@ -100,14 +100,16 @@ _WANTS: Final = {
 
 def parse(query: str, accepted: Accepted) -> Parameters:
     """The parameters of a query as it was sent; `HttpError` 400 for one that is unknown, repeated, or out of range."""
-    known = accepted.known.get(query)
-    if known is None:
-        known = _parse(query, accepted)
-        if len(query) <= _MEMORABLE:
-            if len(accepted.known) >= _MEMORIES:
-                accepted.known.clear()
-            accepted.known[query] = known
-    return known
+    try:
+        return accepted.known[query]
+    except KeyError:
+        pass
+    given = _parse(query, accepted)
+    if len(query) <= _MEMORABLE:
+        if len(accepted.known) >= _MEMORIES:
+            accepted.known.clear()
+        accepted.known[query] = given
+    return given
 
 
 def _parse(query: str, accepted: Accepted) -> Parameters:

@@ -141,14 +141,14 @@ class Accounts:
                 left = None if left is None else left - 1
 
     def _alive_marker_locked(self, marker: str | None, now: float) -> str | None:
-        account = None if marker is None else self._accounts.get(marker)
+        account = None if marker is None else self._accounts.find(marker)
         return marker if account is not None and _alive_locked(account, now) else None
 
     def _queues_locked(self, name: str, page: Page, now: float) -> Iterator[Queue]:
-        account = self._accounts.get(name)
+        account = self._accounts.find(name)
         if account is None:
             return
-        marked = None if page.marker is None else account.queues.get(page.marker)
+        marked = None if page.marker is None else account.queues.find(page.marker)
         left = page.limit
         for queue in account.queues.after(page.marker if marked is not None and _has_messages(marked, now) else None):
             if left == 0:
@@ -158,20 +158,20 @@ class Accounts:
                 left = None if left is None else left - 1
 
     def _find(self, account: str, queue: str) -> Queue | None:
-        there = self._accounts.get(account)
-        return None if there is None else there.queues.get(queue)
+        there = self._accounts.find(account)
+        return None if there is None else there.queues.find(queue)
 
     # They come and go
 
     def _appear_locked(self, account: str, queue: str, now: float) -> Queue:
         """The queue, to store into. One without messages, or none but expired ones, is new, and so at the end."""
-        owner = self._accounts.get(account)
+        owner = self._accounts.find(account)
         if owner is None:
             owner = Account(account)
             self._accounts.enter(owner)
         elif not _alive_locked(owner, now):
             self._accounts.move_to_end(owner)
-        found = owner.queues.get(queue)
+        found = owner.queues.find(queue)
         if found is None:
             found = Queue(owner, queue, self._next_sequence)
             if self._counting:

@@ -141,10 +141,14 @@ class MemoryStore(Accounts, Store):
         if self._policies and (policy := self._policies.get((account, queue))) is not None:
             drafts = [policy.settle(draft) for draft in drafts]
             limits = policy if policy.limited else None
-        there = self._accounts.get(account)
-        found = None if there is None else there.queues.get(queue)
+        found: Queue | None
         done = None
-        if there is not None and found is not None:
+        try:
+            found = self._accounts[account].queues[queue]
+        except KeyError:
+            found = None
+        else:
+            there = found.account
             with found.lock:
                 records = found.records
                 if (now < records.alive_until or records.alive(now)) and not found.gone:
@@ -173,13 +177,13 @@ class MemoryStore(Accounts, Store):
     ) -> tuple[Queue | None, list[Put]]:
         """Put where the quota has room; `AccountFull` where it has none, even after what expired is freed."""
         for last in (False, True):
-            there = self._accounts.get(account)
+            there = self._accounts.find(account)
             done: list[Put] | None = None
             found: Queue | None = None
             if there is not None:
                 if not there.total:
                     self._total(there)
-                found = there.queues.get(queue)
+                found = there.queues.find(queue)
             alive = False
             if found is not None:
                 with found.lock:
@@ -228,9 +232,9 @@ class MemoryStore(Accounts, Store):
     def get(
         self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
     ) -> list[Message | None]:
-        there = self._accounts.get(account)
-        found = None if there is None else there.queues.get(queue)
-        if found is None:
+        try:
+            found = self._accounts[account].queues[queue]
+        except KeyError:
             return [None] * len(ids)
         with found.lock:
             return found.records.get(ids, now)
@@ -268,9 +272,9 @@ class MemoryStore(Accounts, Store):
         want: Want = Want.ALL,
         receipts: Sequence[str] | None = None,
     ) -> list[Message | None]:
-        there = self._accounts.get(account)
-        found = None if there is None else there.queues.get(queue)
-        if found is None:
+        try:
+            found = self._accounts[account].queues[queue]
+        except KeyError:
             return [None] * len(ids)
         with found.lock:
             records = found.records
@@ -291,9 +295,9 @@ class MemoryStore(Accounts, Store):
     def update_matching(
         self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Want = Want.ALL
     ) -> list[Message]:
-        there = self._accounts.get(account)
-        found = None if there is None else there.queues.get(queue)
-        if found is None:
+        try:
+            found = self._accounts[account].queues[queue]
+        except KeyError:
             return []
         most = self._most_deliveries(account, queue) if change.hide and self._policies else None
         with found.lock:

@@ -75,8 +75,8 @@ class Records:
         kept = 0  # drafts that were not put
         for draft in drafts:
             key = draft.id
-            leaf = index.get(key)
-            if leaf is not None:
+            if key in index:
+                leaf = index[key]
                 slot = leaf.ids.index(key)
                 if leaf.expires[slot] > now:
                     if draft.only_new:
@@ -171,10 +171,10 @@ class Records:
         index = self.by_id
         found: list[Message | None] = []
         for key in ids:
-            leaf = index.get(key)
-            if leaf is None:
+            if key not in index:  # not by `get`, which on free-threaded CPython 3.13 takes a lock
                 found.append(None)
                 continue
+            leaf = index[key]
             slot = leaf.ids.index(key)
             found.append(_message(leaf, slot) if leaf.expires[slot] > now else None)
         return found
@@ -200,10 +200,10 @@ class Records:
         before = len(self.by_id)
         deleted: list[Message | None] = []
         for key in ids:
-            leaf = self.by_id.get(key)
-            if leaf is None:
+            if key not in self.by_id:
                 deleted.append(None)
                 continue
+            leaf = self.by_id[key]
             slot = leaf.ids.index(key)
             if leaf.expires[slot] > now:
                 deleted.append(_SOME if want is _NOTHING else _message(leaf, slot))
@@ -304,9 +304,12 @@ class Records:
 
     def _places(self, ids: Iterable[str], now: float) -> Iterable[Place | None]:
         for key in ids:
-            leaf = self.by_id.get(key)
-            slot = -1 if leaf is None else leaf.ids.index(key)
-            yield None if leaf is None or leaf.expires[slot] <= now else (leaf, slot)
+            if key not in self.by_id:
+                yield None
+                continue
+            leaf = self.by_id[key]
+            slot = leaf.ids.index(key)
+            yield None if leaf.expires[slot] <= now else (leaf, slot)
 
     def _sequence(self, marker: str | None, now: float) -> int:
         if marker is None:

@@ -21,7 +21,9 @@ E = TypeVar("E", bound=Entry)
 
 
 class Roll(dict[str, E]):
-    """Entries by name. Any thread may look one up with `get`; the rest is for the holder of its owner's lock.
+    """Entries by name. Any thread may look one up, by `[name]` or `find`; the rest is for who holds the owner's lock.
+
+    Not by `get`: on free-threaded CPython 3.13 it takes the dictionary's lock, and threads wait for each other.
 
     A dictionary keeps the order too, but can't be read on from a name in the middle.
     """
@@ -32,6 +34,13 @@ class Roll(dict[str, E]):
         super().__init__()
         self._first: E | None = None
         self._last: E | None = None
+
+    def find(self, name: str) -> E | None:
+        """The entry with this name, if there is one."""
+        try:
+            return self[name]
+        except KeyError:
+            return None
 
     def enter(self, entry: E) -> None:
         """Put it at the end."""
@@ -70,7 +79,7 @@ class Roll(dict[str, E]):
 
     def after(self, marker: str | None) -> Iterator[E]:
         """The entries after that name, in order; from the beginning where it is None or not there."""
-        start = None if marker is None else self.get(marker)
+        start = None if marker is None else self.find(marker)
         entry = self._first if start is None else start._next
         while entry is not None:
             following = entry._next  # first, so that the reader may strike out what it was given

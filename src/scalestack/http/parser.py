@@ -237,9 +237,11 @@ class RequestParser:
         if self.in_body:
             return  # a trailer must not pass for a header (RFC 9110 section 6.5.1)
         self._headers.append((name, value))
-        kind = _KINDS.get(name)
-        if kind is None:
-            kind = _KINDS.get(name.lower(), 0)
+        kind = 0
+        if name in _KINDS:  # not by `get`, which on free-threaded CPython 3.13 takes a lock
+            kind = _KINDS[name]
+        elif (lowered := name.lower()) in _KINDS:
+            kind = _KINDS[lowered]
         if kind == _HOST:
             self._hosts += 1
         elif kind == _CREDENTIALS:

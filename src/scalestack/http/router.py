@@ -85,10 +85,12 @@ class Router:
         `line` is the method, a space, and the path as it was sent.
         """
         start, _, last = line.rpartition("/")
-        known = self.paths.get(start)
-        if known is None or "%" in last or not last:
+        if "%" in last or not last:
             return self._find(line)
-        entry, parameters = known
+        try:
+            entry, parameters = self.paths[start]
+        except KeyError:
+            return self._find(line)
         return entry, (*parameters, last)
 
     def _find(self, line: str) -> tuple[Entry, tuple[str, ...]]:

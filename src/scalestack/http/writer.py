@@ -74,8 +74,9 @@ def encode(response: Response, head: bool = False, keep_alive: bool = True, http
     """The bytes of a response with a body. `head` leaves the body out, and keeps the length that it would have."""
     now = monotonic()
     heads = _now if now < _now.until else _renew(now)
-    found = heads.heads.get((response.status, response.content_type))
-    if found is None:
+    try:
+        found = heads.heads[response.status, response.content_type]
+    except KeyError:
         found = heads.make(response.status, response.content_type)
     body = response.body
     if response.headers or head or http10 or not keep_alive:
