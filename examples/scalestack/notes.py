@@ -13,8 +13,6 @@ import sys
 from dataclasses import dataclass
 from typing import Annotated
 
-import structlog
-
 from scalestack.auth.authority import Authority, Denied
 from scalestack.auth.module import AuthModule
 from scalestack.auth.principal import Principal
@@ -26,13 +24,13 @@ from scalestack.http.problem import HttpError
 from scalestack.http.router import Route
 from scalestack.http.server import HttpServer
 from scalestack.kernel import Kernel
-from scalestack.log import Log
+from scalestack.log import Log, Logger
 from scalestack.log.module import LogModule
 from scalestack.module import Module, Needs
 from scalestack.net.module import NetModule
 from scalestack.run import run
 
-log = structlog.get_logger("notes")
+log = Logger("notes")
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ from scalestack.config import Between
 from scalestack.event.pending import Answer, then
 from scalestack.http.server import HttpServer
 from scalestack.limits.budget import BYTES, CONNECTIONS, REQUESTS, STREAMS, Limit, Limits
-from scalestack.limits.budgets import Budgets
-from scalestack.limits.limiter import Limiter
 from scalestack.limits.refusals import Refusals, detail_of
 from scalestack.module import Module, Needs
 
@@ -110,6 +108,9 @@ class AccountAllowances:
     """What the settings allow: the service's `Allowances`, and the layer for requests, over the same budgets."""
 
     def __init__(self, config: LimitsConfig, monotonic: Callable[[], float]) -> None:
+        from scalestack.limits.budgets import Budgets  # noqa: PLC0415 - not imported where nothing is limited
+        from scalestack.limits.limiter import Limiter  # noqa: PLC0415
+
         self._default = _allowed(config, None)
         self._own = {name: _allowed(config, name) for name in config.accounts}
         self._budgets = Budgets(self._limits_of)

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 import sys
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
-
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
+from typing import TYPE_CHECKING, Annotated, Final
 
 from leveret import __version__
 from leveret.model import AccountState, Activity, Page, QueueState
@@ -27,8 +18,12 @@ from scalestack.event.loops import arrival
 from scalestack.event.pending import Answer, gather
 from scalestack.kernel import Kernel, KernelError
 from scalestack.limits.refusals import Refusals
-from scalestack.metrics.registry import Collector, Metrics, add_histogram
+from scalestack.metrics.families import add_histogram, counter, gauge, histogram, info
+from scalestack.metrics.registry import Collector, Metrics
 from scalestack.module import Module, Needs
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
 
 _PAGE: Final = 500  # accounts that are asked for at once
 _TOGETHER: Final = 200  # queues that are asked for at once, about; then the loop's other work has its turn
@@ -86,7 +81,7 @@ class RefusalSeries:
         self._max_accounts = max_accounts
 
     def collect(self) -> Iterator[Metric]:
-        series = CounterMetricFamily(
+        series = counter(
             "leveret_refusals_total", "Requests refused since the account is at a limit.", labels=("account", "limit")
         )
         try:
@@ -178,11 +173,9 @@ class _Standing:
     def _of_accounts(self) -> Iterator[Metric]:
         label = ("account",)
         accounts = [*self.accounts, self.rest] if self.others else self.accounts
-        messages = GaugeMetricFamily(
-            "leveret_account_messages", "Messages of an account, and hidden ones.", None, label
-        )
-        size = GaugeMetricFamily("leveret_account_bytes", "Bytes of the bodies of an account's messages.", None, label)
-        queues = GaugeMetricFamily("leveret_account_queues", "Queues of an account.", None, label)
+        messages = gauge("leveret_account_messages", "Messages of an account, and hidden ones.", None, label)
+        size = gauge("leveret_account_bytes", "Bytes of the bodies of an account's messages.", None, label)
+        queues = gauge("leveret_account_queues", "Queues of an account.", None, label)
         for account in accounts:
             messages.add_metric((account.name,), account.messages)
             size.add_metric((account.name,), account.bytes)
@@ -191,14 +184,14 @@ class _Standing:
         yield size
         yield queues
         text = "Accounts without series of their own: they are added up under an empty name."
-        yield GaugeMetricFamily("leveret_accounts_not_shown", text, self.others)
+        yield gauge("leveret_accounts_not_shown", text, self.others)
 
     def _of_queues(self) -> Iterator[Metric]:
         labels = ("account", "queue")
-        messages = GaugeMetricFamily("leveret_queue_messages", "Messages of a queue, and hidden ones.", None, labels)
-        hidden = GaugeMetricFamily("leveret_queue_hidden_messages", "Messages that are hidden now.", None, labels)
-        size = GaugeMetricFamily("leveret_queue_bytes", "Bytes of the bodies of a queue's messages.", None, labels)
-        oldest = GaugeMetricFamily("leveret_queue_oldest_seconds", "Age of a queue's first message.", None, labels)
+        messages = gauge("leveret_queue_messages", "Messages of a queue, and hidden ones.", None, labels)
+        hidden = gauge("leveret_queue_hidden_messages", "Messages that are hidden now.", None, labels)
+        size = gauge("leveret_queue_bytes", "Bytes of the bodies of a queue's messages.", None, labels)
+        oldest = gauge("leveret_queue_oldest_seconds", "Age of a queue's first message.", None, labels)
         for account, queue in self.queues:
             names = (account, queue.name)
             messages.add_metric(names, queue.messages)
@@ -211,7 +204,7 @@ class _Standing:
         yield size
         yield oldest
         there = sum(account.queues for account in self.accounts) + self.rest.queues
-        yield GaugeMetricFamily(
+        yield gauge(
             "leveret_queues_not_shown",
             "Queues without series of their own: they are in their accounts' series.",
             max(0, there - len(self.queues)),
@@ -241,7 +234,7 @@ class ActivitySeries:
             else:
                 found[account, queue].append(activity)
         for member, name, text in _COUNTERS:
-            family = CounterMetricFamily(f"leveret_messages_{name}_total", text, None, ("account", "queue"))
+            family = counter(f"leveret_messages_{name}_total", text, None, ("account", "queue"))
             for names, activities in found.items():
                 family.add_metric(names, sum(getattr(activity, member) for activity in activities))
             yield family
@@ -268,23 +261,25 @@ class ProcessSeries:
         self._store = store
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("leveret_parked_polls", "Long polls that wait.", self._service.parked)
+        import platform  # noqa: PLC0415 - a server that nobody scrapes needs it for nothing
+
+        yield gauge("leveret_parked_polls", "Long polls that wait.", self._service.parked)
         commits = self._store.commits()
         if commits is not None:
             yield from _of_commits(commits)
         gil = getattr(sys, "_is_gil_enabled", lambda: True)()
         build = {"version": __version__, "python": platform.python_version(), "gil": "on" if gil else "off"}
-        yield InfoMetricFamily("leveret_build", "What runs here.", build)
+        yield info("leveret_build", "What runs here.", build)
 
 
 def _of_commits(commits: Commits) -> Iterator[Metric]:
     text = "Transactions in which requests were done together."
-    yield CounterMetricFamily("leveret_commits_total", text, commits.batches)
-    yield CounterMetricFamily("leveret_commit_operations_total", "Requests in them.", commits.operations)
-    whole = HistogramMetricFamily("leveret_commit_seconds", "From the beginning of a transaction until it is safe.")
+    yield counter("leveret_commits_total", text, commits.batches)
+    yield counter("leveret_commit_operations_total", "Requests in them.", commits.operations)
+    whole = histogram("leveret_commit_seconds", "From the beginning of a transaction until it is safe.")
     add_histogram(whole, (), commits.bounds, *commits.batch_seconds)
     yield whole
-    synced = HistogramMetricFamily("leveret_fsync_seconds", "The COMMIT of a transaction: it is written and synced.")
+    synced = histogram("leveret_fsync_seconds", "The COMMIT of a transaction: it is written and synced.")
     add_histogram(synced, (), commits.bounds, *commits.commit_seconds)
     yield synced
-    yield GaugeMetricFamily("leveret_wal_bytes", "Size of the write-ahead log, of all shards.", commits.wal_bytes)
+    yield gauge("leveret_wal_bytes", "Size of the write-ahead log, of all shards.", commits.wal_bytes)

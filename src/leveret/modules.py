@@ -1,4 +1,7 @@
-"""The queue service's own modules: what each needs and provides. The work is done elsewhere."""
+"""The queue service's own modules: what each needs and provides. The work is done elsewhere.
+
+A store is imported when its module is made: of the stores that there are, a server uses one.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Final, TypeVar, cast
+from typing import Annotated, Final, Literal, TypeVar, cast
 
 from leveret.frontend.rest import Rest, translate
 from leveret.service import QueueConfig, QueueService
 from leveret.store.base import Store
-from leveret.store.memory import MemoryStore
-from leveret.store.sqlite import Durability, SqliteStore
 from scalestack.audit.trail import Audit
 from scalestack.auth.authority import Authority
 from scalestack.clock import steady_clock
@@ -34,6 +35,8 @@ class MemoryModule(Module[NoConfig]):
     provides = (Store,)
 
     def __init__(self, config: NoConfig, needs: Needs) -> None:
+        from leveret.store.memory import MemoryStore  # noqa: PLC0415 - see above
+
         super().__init__(config, needs)
         self._store = MemoryStore()
 
@@ -46,7 +49,7 @@ class MemoryModule(Module[NoConfig]):
 
 @dataclass(frozen=True)
 class SqliteConfig:
-    durability: Durability = Durability.FULL  # full, normal or off: what is synced before it is acknowledged
+    durability: Literal["full", "normal", "off"] = "full"  # what is synced before it is acknowledged
     shards: Annotated[int, Between(1, 64)] = 1  # files, with a thread each, over which accounts are spread
 
 
@@ -60,9 +63,12 @@ class SqliteModule(Module[SqliteConfig]):
     path: Path | None = None
 
     def __init__(self, config: SqliteConfig, needs: Needs) -> None:
+        from leveret.store.sqlite import Durability, SqliteStore  # noqa: PLC0415 - see above
+
         super().__init__(config, needs)
         self._path = self.path or needs[DataDirectory].path / "queue.db"
-        self._store = SqliteStore(self._path, config.durability, config.shards, self._broken, timer=perf_counter)
+        durability = Durability(config.durability)
+        self._store = SqliteStore(self._path, durability, config.shards, self._broken, timer=perf_counter)
 
     @classmethod
     def at(cls, path: Path) -> type[SqliteModule]:

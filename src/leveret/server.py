@@ -15,7 +15,6 @@ from leveret.keys import LeveretKeys
 from leveret.limits import LimitsConfig, LimitsModule
 from leveret.metrics import QueueMetricsModule
 from leveret.modules import MemoryModule, QueueModule, RestModule, SqliteConfig, SqliteModule
-from leveret.store.sqlite import Durability, InvalidUrl, path_of
 from leveret.tracing.module import OtelModule
 from scalestack.admin import AdminModule
 from scalestack.audit.module import AuditModule
@@ -64,9 +63,9 @@ _OWN: Final[tuple[type[Module[Any]], ...]] = (
 _USUAL: Final = ("queue.health", "queue.metrics", "admin")
 _DATA: Final = user_data_path("leveret", appauthor=False)
 _DURABILITIES: Final = {
-    Durability.FULL: "durable: synced before it is acknowledged",
-    Durability.NORMAL: "durable, but for the last before a loss of power",
-    Durability.OFF: "not synced: a loss of power may take all",
+    "full": "durable: synced before it is acknowledged",
+    "normal": "durable, but for the last before a loss of power",
+    "off": "not synced: a loss of power may take all",
 }
 
 
@@ -199,6 +198,8 @@ def _parse_store(url: str) -> tuple[str, Path | None]:
     if url == "memory://":
         return MemoryModule.name, None
     if url.startswith("sqlite://"):
+        from leveret.store.sqlite import InvalidUrl, path_of  # noqa: PLC0415 - not imported for another store
+
         try:
             return SqliteModule.name, path_of(url)
         except InvalidUrl as error:

@@ -263,8 +263,7 @@ class QueueService:
     ) -> Answer[list[Message]]:
         """What waits on behalf of a stream is none of the account's polls."""
         if wait:
-            look = partial(self._store.select, account, queue, filters, want=want)
-            return self._poll(account, queue, filters, wait, look, consumes=False, counts=not of_stream)
+            return _Poll(self, account, queue, filters, want, counts=not of_stream).begin(wait)
         return self._store.select(account, queue, filters, self.clock(), want)
 
     def update_matching(
@@ -272,9 +271,7 @@ class QueueService:
     ) -> Answer[list[Message]]:
         """Change what matches; with a limit and a hide this is a worker's claim."""
         if wait:
-            look = partial(self._store.update_matching, account, queue, filters, change, want=want)
-            # What is not hidden is still there for others.
-            return self._poll(account, queue, filters, wait, look, consumes=bool(change.hide))
+            return _Poll(self, account, queue, filters, want, change).begin(wait)
         return self._store.update_matching(account, queue, filters, change, self.clock(), want)
 
     def delete_matching(
@@ -282,49 +279,21 @@ class QueueService:
     ) -> Answer[list[Message]]:
         """Delete what matches; with a limit this is a pop."""
         if wait:
-            look = partial(self._store.delete_matching, account, queue, filters, want=want)
-            return self._poll(account, queue, filters, wait, look, consumes=True)
+            return _Poll(self, account, queue, filters, want, deletes=True).begin(wait)
         return self._store.delete_matching(account, queue, filters, self.clock(), want)
 
-    def _poll(
-        self,
-        account: str,
-        queue: str,
-        filters: Filters,
-        wait: int,
-        look: Callable[[float], Answer[list[Message]]],  # called with the time at which it looks
-        consumes: bool,
-        counts: bool = True,  # is one of the account's polls while it waits
+    def park(
+        self, account: str, queue: str, wait: int, interest: Interest[list[Message]], counts: bool
     ) -> Answer[list[Message]]:
-        def judged(found: list[Message]) -> Answer[Look[list[Message]]]:
-            if found:
-                return Look(found, empty=False)
-            next_visible = self._store.next_visible(account, queue, filters, self.clock())
-            return then(next_visible, lambda at: Look(found, empty=True, next_at=at))
-
-        interest: Interest[list[Message]] = Interest(
-            look=lambda: then(look(self.clock()), judged),
-            nothing=[],
-            consumes=consumes,
-            sees_hidden=filters.match_hidden,
-            narrow=filters.narrow,
-        )
-        first = look(self.clock())
-
-        def park(found: list[Message]) -> Answer[list[Message]]:
-            # Who hung up while the store looked is not to look again, and take something.
-            if found or (isinstance(first, Pending) and first.unwanted):
-                return found
-            ended = None
-            allowances = self._allowances
-            if allowances is not None and counts:
-                try:
-                    ended = allowances.enter_poll(account)
-                except TooManyPolls as error:
-                    return allowances.refuse(account, error)
-            return self._waiters.park((account, queue), wait, interest, ended)
-
-        return then(first, park)
+        """Wait for what the interest finds; `counts` says whether that is one of the account's polls."""
+        ended = None
+        allowances = self._allowances
+        if allowances is not None and counts:
+            try:
+                ended = allowances.enter_poll(account)
+            except TooManyPolls as error:
+                return allowances.refuse(account, error)
+        return self._waiters.park((account, queue), wait, interest, ended)
 
     # What the store says, from any thread.
 
@@ -376,6 +345,85 @@ class QueueService:
             self._housekeeper.post(self._sweep)  # after what else waits for this loop
         else:
             self._plan_sweep(due)
+
+
+class _Poll:
+    """What a poll asks for, first and whenever it is woken: an `Interest`. One object, and small, as many wait."""
+
+    __slots__ = ("_account", "_change", "_counts", "_deletes", "_filters", "_queue", "_service", "_store", "_want")
+
+    def __init__(
+        self,
+        service: QueueService,
+        account: str,
+        queue: str,
+        filters: Filters,
+        want: Want,
+        change: Change | None = None,
+        deletes: bool = False,
+        counts: bool = True,
+    ) -> None:
+        self._service = service
+        self._store = service._store
+        self._account = account
+        self._queue = queue
+        self._filters = filters
+        self._want = want
+        self._change = change
+        self._deletes = deletes
+        self._counts = counts
+
+    @property
+    def nothing(self) -> list[Message]:
+        return []
+
+    @property
+    def consumes(self) -> bool:
+        # What is changed and not hidden is still there for others.
+        return self._deletes or (self._change is not None and bool(self._change.hide))
+
+    @property
+    def sees_hidden(self) -> bool:
+        return self._filters.match_hidden
+
+    @property
+    def narrow(self) -> bool:
+        return self._filters.narrow
+
+    def begin(self, wait: int) -> Answer[list[Message]]:
+        """Look, and wait where there is nothing."""
+        first = self._ask()
+        if isinstance(first, Pending):
+            return first.then(partial(self._came, wait, first))
+        return first or self._service.park(self._account, self._queue, wait, self, self._counts)
+
+    def _came(self, wait: int, first: Pending[Any], found: list[Message]) -> Answer[list[Message]]:
+        # Who hung up while the store looked is not to look again, and take something.
+        if found or first.unwanted:
+            return found
+        return self._service.park(self._account, self._queue, wait, self, self._counts)
+
+    def look(self) -> Answer[Look[list[Message]]]:
+        return then(self._ask(), self._judge)
+
+    def _ask(self) -> Answer[list[Message]]:
+        now = self._service.clock()
+        if self._deletes:
+            return self._store.delete_matching(self._account, self._queue, self._filters, now, self._want)
+        if self._change is not None:
+            return self._store.update_matching(self._account, self._queue, self._filters, self._change, now, self._want)
+        return self._store.select(self._account, self._queue, self._filters, now, self._want)
+
+    def _judge(self, found: list[Message]) -> Answer[Look[list[Message]]]:
+        if found:
+            return Look(found, empty=False)
+        return then(
+            self._store.next_visible(self._account, self._queue, self._filters, self._service.clock()), _nothing_until
+        )
+
+
+def _nothing_until(at: float | None) -> Look[list[Message]]:
+    return Look([], empty=True, next_at=at)
 
 
 def _only(answers: list[T]) -> T:

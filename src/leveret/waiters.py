@@ -14,9 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from scalestack.clock import Clock
+from scalestack.event.deadlines import Handle
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Answer, Pending
 
@@ -35,15 +36,27 @@ class Look(Generic[T]):
     next_at: float | None = None  # where empty: the wall time at which something hidden may match
 
 
-@dataclass(frozen=True, slots=True)
-class Interest(Generic[T]):
+class Interest(Protocol[T]):
     """What a poll waits for."""
 
-    look: Callable[[], Answer[Look[T]]]
-    nothing: T  # the answer when the wait ends
-    consumes: bool  # takes what it finds away from the others
-    sees_hidden: bool  # hidden messages match as well
-    narrow: bool  # may find nothing where another finds something
+    @property
+    def nothing(self) -> T:
+        """The answer when the wait ends."""
+
+    @property
+    def consumes(self) -> bool:
+        """Whether it takes what it finds away from the others."""
+
+    @property
+    def sees_hidden(self) -> bool:
+        """Whether hidden messages match as well."""
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it may find nothing where another finds something."""
+
+    def look(self) -> Answer[Look[T]]:
+        """Look at the queue, and take what matches where it consumes."""
 
 
 class _State(Enum):
@@ -53,34 +66,46 @@ class _State(Enum):
     ENDED = "ended"
 
 
-class _Waiter(Generic[T]):
-    """One parked poll. Only its own thread calls its methods and changes what isn't guarded by the parked lock."""
+class _Waiter(Pending[T]):
+    """One parked poll, and its answer: one object, as there are many. Only its own thread calls its methods and changes
+    what isn't guarded by the parked lock."""
 
     __slots__ = (
-        "ended", "expired", "interest", "looking", "parked", "pending", "seen", "slept", "state", "thread", "timer",
-        "wake"
+        "deadline", "ended", "expired", "interest", "looking", "queue", "seen", "slept", "state", "thread", "wake"
     )  # fmt: skip
 
+    parked = True
+
     def __init__(
-        self, parked: _Parked, thread: LoopThread, interest: Interest[T], ended: Callable[[], object] | None
+        self, queue: _Parked, thread: LoopThread, interest: Interest[T], ended: Callable[[], object] | None
     ) -> None:
-        self.parked = parked
+        super().__init__()
+        self.queue = queue
         self.thread = thread
         self.interest = interest
         self.ended = ended
-        self.pending: Pending[T]
         self.state = _State.WOKEN
         self.seen = -1  # the queue's count of wake-ups when it last began to look
         self.slept = False
         self.looking: Pending[Look[T]] | None = None  # the answer of the look under way
         self.expired = False
-        self.timer: asyncio.TimerHandle | None = None
+        self.deadline: Handle | None = None
         self.wake: _Wake | None = None  # the wake-up on its way to it, where others wait for it to have looked
 
     @property
     def takes_turns(self) -> bool:
         """Whether one wake-up is for one of its kind only. Consumers that see hidden messages are rare: all wake up."""
         return self.interest.consumes and not self.interest.sees_hidden
+
+    def due(self) -> None:
+        """Its time is up."""
+        self.queue.waiters.expire(self)
+
+    def _call_back(self) -> bool:
+        if self._came:
+            return super()._call_back()  # of what follows
+        self.queue.waiters.leave(self)
+        return True
 
 
 @dataclass(slots=True)
@@ -95,6 +120,7 @@ class _Wake:
 class _Parked:
     """The waiters of one queue. Guarded by the parked lock."""
 
+    waiters: Waiters
     key: Key
     thread: LoopThread  # keeps the timer
     members: int = 0
@@ -143,17 +169,15 @@ class Waiters:
         with self._parked_lock:
             parked = self.queues.get(key)
             if parked is None:
-                parked = self.queues[key] = _Parked(key, thread)
+                parked = self.queues[key] = _Parked(self, key, thread)
             parked.members += 1
             draining = self._draining
         waiter = _Waiter(parked, thread, interest, ended)
-        waiter.pending = Pending(lambda: self._leave(waiter))
-        waiter.pending.parked = True
         waiter.expired = draining
         if not draining:
-            waiter.timer = thread.later(seconds, self._expire, waiter)
+            waiter.deadline = thread.deadlines.add(seconds, waiter)
         self._look(waiter)
-        return waiter.pending
+        return waiter
 
     def signal(self, key: Key, at: float) -> None:
         """A message of the queue is visible at `at`, which may be in the future. From any thread; cheap without polls.
@@ -180,7 +204,7 @@ class Waiters:
                 for waiter in sleepers
             ]
         for waiter in waiters:
-            waiter.thread.post(self._expire, waiter)
+            waiter.thread.post(self.expire, waiter)
 
     # Wake-ups, from any thread.
 
@@ -243,7 +267,7 @@ class Waiters:
             return  # it left with its wake-up, and has passed it on
         waiter.state = _State.LOOKING
         with self._parked_lock:
-            waiter.seen = waiter.parked.wakes
+            waiter.seen = waiter.queue.wakes
         try:
             answer = waiter.interest.look()
         except Exception as error:  # the poll's answer, whatever it is
@@ -261,27 +285,27 @@ class Waiters:
             self._has_looked(waiter)
         interest = waiter.interest
         if waiter.state is _State.ENDED:  # it left while the store worked
-            self._pass_on(waiter.parked)
+            self._pass_on(waiter.queue)
         elif look is None:
             self._end(waiter)
-            waiter.pending.fail(error or RuntimeError("a look brought no answer"))
-            self._pass_on(waiter.parked)
+            waiter.fail(error or RuntimeError("a look brought no answer"))
+            self._pass_on(waiter.queue)
         elif not look.empty:
             self._end(waiter)
-            waiter.pending.resolve(look.found)
+            waiter.resolve(look.found)
             if waiter.takes_turns:
-                self._pass_on(waiter.parked)
+                self._pass_on(waiter.queue)
         elif waiter.expired:
             self._end(waiter)
-            waiter.pending.resolve(interest.nothing)
+            waiter.resolve(interest.nothing)
             if interest.narrow:
-                self._pass_on(waiter.parked)
+                self._pass_on(waiter.queue)
         else:
             self._sleep(waiter, look)
 
     def _sleep(self, waiter: _Waiter[T], look: Look[T]) -> None:
         """There was nothing: wait for the next wake-up, unless there was one meanwhile."""
-        parked = waiter.parked
+        parked = waiter.queue
         narrow = waiter.interest.narrow
         with self._parked_lock:
             missed = parked.wakes != waiter.seen
@@ -300,31 +324,31 @@ class Waiters:
             if waiter.takes_turns and narrow:
                 self._pass_on(parked)
         if expire:
-            self._expire(waiter)
+            self.expire(waiter)
 
-    def _expire(self, waiter: _Waiter[T]) -> None:
+    def expire(self, waiter: _Waiter[T]) -> None:
         """Its time is up. One that holds a wake-up still looks."""
         waiter.expired = True
         with self._parked_lock:
             if waiter.state is not _State.SLEEPING:
                 return
-        self._leave(waiter)
-        waiter.pending.resolve(waiter.interest.nothing)
+        self.leave(waiter)
+        waiter.resolve(waiter.interest.nothing)
 
-    def _leave(self, waiter: _Waiter[T]) -> None:
+    def leave(self, waiter: _Waiter[T]) -> None:
         """It takes nothing, and a wake-up that it holds goes to the next."""
         held_wake_up = self._end(waiter) is _State.WOKEN
         if waiter.looking is not None:
             waiter.looking.withdraw()
         if held_wake_up:
-            self._pass_on(waiter.parked)
+            self._pass_on(waiter.queue)
 
     def _end(self, waiter: _Waiter[T]) -> _State:
         """Forget it; answers what it was doing."""
-        if waiter.timer is not None:
-            waiter.timer.cancel()
-            waiter.timer = None
-        parked = waiter.parked
+        if waiter.deadline is not None:
+            waiter.thread.deadlines.discard(waiter.deadline, waiter)
+            waiter.deadline = None
+        parked = waiter.queue
         with self._parked_lock:
             before = waiter.state
             if before is _State.ENDED:

@@ -9,7 +9,6 @@ tables, [limits.accounts.acme], whose settings are checked as those of a section
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -54,6 +53,8 @@ def parse_assignment(text: str, origin: str) -> Override:
 
 def neighbours(word: str, known: Iterable[str], prefix: str = "") -> str:
     """What may have been meant by `word`, or all there is, each with `prefix`: the end of an error's line."""
+    import difflib  # noqa: PLC0415 - for errors alone
+
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=3)
     if close:

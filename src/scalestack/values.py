@@ -13,9 +13,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NoReturn, Union, get_args, get_origin
-
-from cattrs import Converter
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 _SHOWN: Final = 80  # characters of a wrong value that an error shows
 
@@ -44,7 +42,52 @@ class Between:
 
 def structure(value: object, hint: Any) -> Any:
     """A value of TOML, as the type `hint` has it. `Wrong` where it is none; TypeError for a type without support."""
-    return _CONVERTER.structure(value, hint)
+    if get_origin(hint) is Annotated:
+        structured = structure(value, get_args(hint)[0])
+        if not all(structured in limits for limits in hint.__metadata__ if isinstance(limits, Between)):
+            raise Wrong
+        return structured
+    bare = _bare(hint)
+    if bare is not hint:  # or None, for which TOML has no word
+        return structure(value, next(part for part in get_args(hint) if part is not type(None)))
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return _choose(value, ((member.value, member) for member in hint))
+    if get_origin(hint) is Literal:
+        return _choose(value, ((choice, choice) for choice in get_args(hint)))
+    item = _item(hint)
+    if item is not None:
+        if not isinstance(value, list):
+            raise Wrong
+        return get_origin(hint)(structure(each, item) for each in value)
+    if hint not in _SIMPLE:
+        raise TypeError(f"a setting can't be of type {hint}")
+    fits, make = _SIMPLE[hint]
+    if not fits(value):
+        raise Wrong
+    return make(value)
+
+
+def _choose(value: object, choices: Iterable[tuple[Any, Any]]) -> Any:
+    for choice, result in choices:
+        if type(choice) is type(value) and choice == value:  # by type too, since True == 1
+            return result
+    raise Wrong
+
+
+def _is_number(value: object) -> bool:
+    if type(value) is int:
+        return abs(value) < 1 << 1000  # else float() overflows
+    return isinstance(value, float) and not math.isnan(value)
+
+
+# Which values are taken, and what is made of them: nothing is coerced.
+_SIMPLE: Final[Mapping[Any, tuple[Callable[[Any], bool], Callable[[Any], Any]]]] = {
+    bool: (lambda value: isinstance(value, bool), bool),
+    int: (lambda value: type(value) is int, int),
+    float: (_is_number, float),
+    str: (lambda value: isinstance(value, str), str),
+    Path: (lambda value: isinstance(value, str) and value != "", Path),
+}
 
 
 def parse_text(text: str, hint: Any) -> object:
@@ -112,75 +155,6 @@ def expected(hint: Any) -> str:
         return f"a list of items that are each {expected(item)}"
     limits = _between(hint) or "".join(_between(argument) for argument in get_args(hint))
     return f"{_NAMES[bare]}{limits}"
-
-
-def _hooks(converter: Converter) -> Converter:
-    """Hooks that take a value of exactly the right type; cattrs' own would call `int(value)`, `str(value)`, ..."""
-
-    def simple(check: Callable[[object], bool], make: Callable[[Any], Any] = lambda value: value) -> Callable[..., Any]:
-        def hook(value: Any, _: Any) -> Any:
-            if not check(value):
-                raise Wrong
-            return make(value)
-
-        return hook
-
-    def is_number(value: object) -> bool:
-        if type(value) is int:
-            return abs(value) < 1 << 1000  # else float() overflows
-        return isinstance(value, float) and not math.isnan(value)
-
-    def choose(value: Any, choices: Iterable[tuple[Any, Any]]) -> Any:
-        for choice, result in choices:
-            if type(choice) is type(value) and choice == value:  # by type too, since True == 1
-                return result
-        raise Wrong
-
-    def ranged(value: Any, hint: Any) -> Any:
-        structured = converter.structure(value, get_args(hint)[0])
-        if not all(structured in limits for limits in hint.__metadata__ if isinstance(limits, Between)):
-            raise Wrong
-        return structured
-
-    def optional(value: Any, hint: Any) -> Any:
-        return converter.structure(value, next(part for part in get_args(hint) if part is not type(None)))
-
-    def sequence(value: Any, hint: Any) -> Any:
-        if not isinstance(value, list):
-            raise Wrong
-        item_hint: Any = _item(hint)
-        return get_origin(hint)(converter.structure(item, item_hint) for item in value)
-
-    def literal(value: Any, hint: Any) -> Any:
-        return choose(value, ((choice, choice) for choice in get_args(hint)))
-
-    def member(value: Any, hint: Any) -> Any:
-        return choose(value, ((member.value, member) for member in hint))
-
-    def unsupported(value: Any, hint: Any) -> NoReturn:
-        raise TypeError(f"a setting can't be of type {hint}")
-
-    # By class, for those that cattrs itself has hooks for by class: these are asked before any by predicate.
-    converter.register_structure_hook(bool, simple(lambda value: isinstance(value, bool)))
-    converter.register_structure_hook(int, simple(lambda value: type(value) is int))
-    converter.register_structure_hook(float, simple(is_number, float))
-    converter.register_structure_hook(str, simple(lambda value: isinstance(value, str)))
-    converter.register_structure_hook(Path, simple(lambda value: isinstance(value, str) and value != "", Path))
-    # By predicate; the last one that fits is asked, so the general come first.
-    hooks: list[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]]] = [
-        (lambda _: True, unsupported),
-        (lambda hint: _item(hint) is not None, sequence),
-        (lambda hint: get_origin(hint) is Literal, literal),
-        (lambda hint: isinstance(hint, type) and issubclass(hint, enum.Enum), member),
-        (lambda hint: hint is not _bare(hint) and get_origin(hint) is not Annotated, optional),
-        (lambda hint: get_origin(hint) is Annotated, ranged),
-    ]
-    for fits, hook in hooks:
-        converter.register_structure_hook_func(fits, hook)
-    return converter
-
-
-_CONVERTER: Final = _hooks(Converter(detailed_validation=False))
 
 
 def clean(text: str) -> str:

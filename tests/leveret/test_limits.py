@@ -217,12 +217,12 @@ def kernel(tmp_path):
 def test_the_module_stands_behind_the_guard_and_lets_all_be_as_before_when_it_is_unloaded(kernel):
     for name in ("rest", "limits"):
         kernel.load(name)
-    handler = kernel.get(HttpServer).router.find(b"PUT", b"/v1.1/a/q/m")[0].handler
+    handler = kernel.get(HttpServer).router.find("PUT /v1.1/a/q/m")[0].handler
     assert handler.__qualname__.startswith("Guard.")
     assert kernel.get(Refusals).counted() == {}
     kernel.get(Authority).set_open(True)
-    handler = kernel.get(HttpServer).router.find(b"PUT", b"/v1.1/a/q/m")[0].handler
+    handler = kernel.get(HttpServer).router.find("PUT /v1.1/a/q/m")[0].handler
     assert handler.__qualname__.startswith("Limiter.")
     kernel.unload("limits")
-    handler = kernel.get(HttpServer).router.find(b"PUT", b"/v1.1/a/q/m")[0].handler
+    handler = kernel.get(HttpServer).router.find("PUT /v1.1/a/q/m")[0].handler
     assert handler.__qualname__.startswith("V11.")

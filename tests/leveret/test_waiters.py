@@ -2,13 +2,15 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
-from leveret.waiters import Interest, Look, Waiters
+from leveret.waiters import Look, Waiters
 from scalestack.event.loops import Loops
 from scalestack.event.makers import loop_maker
-from scalestack.event.pending import Pending
+from scalestack.event.pending import Answer, Pending
 from support.web import PATIENCE, eventually
 
 KEY = ("account", "queue")
@@ -38,13 +40,24 @@ class Shelf:
             return Look([self.messages.popleft()], empty=False)
 
 
+@dataclass
+class Wish:
+    """What a poll waits for."""
+
+    look: Callable[[], Answer[Look[list[object]]]]
+    nothing: list[object]
+    consumes: bool
+    sees_hidden: bool
+    narrow: bool
+
+
 class Poll:
     """One parked poll and what it was answered."""
 
     def __init__(self, waiters, thread, look, *, consumes, seconds=LONG, sees_hidden=False, narrow=False, key=KEY):
         self.answers = []
         self.thread = thread
-        interest = Interest(look, [], consumes, sees_hidden, narrow)
+        interest = Wish(look, [], consumes, sees_hidden, narrow)
 
         def park():
             self.pending = waiters.park(key, seconds, interest)
@@ -288,6 +301,16 @@ def test_nothing_is_kept_of_polls_that_are_over(waiters, reader, consumer, settl
     assert waiters.queues == {}
 
 
+def test_the_deadline_of_a_poll_that_is_over_is_let_go(loops, reader, settled):
+    before, after = reader(), reader()
+    before.leave()
+    settled()
+    deadlines = before.thread.deadlines
+    held = before.thread.call(lambda: [member for members in deadlines._due.values() for member in members]).result()
+    assert before.pending not in held
+    assert after.pending in held
+
+
 def test_draining_answers_all_and_lets_none_wait_any_more(waiters, reader, consumer):
     polls = [make(index) for index in range(10) for make in (reader, consumer)]
     waiters.drain()
@@ -358,7 +381,7 @@ def test_no_wake_up_is_lost_between_threads(waiters, loops, shelf, now):
     total, taken, done = 2000, [], threading.Event()
 
     def park(thread):
-        interest = Interest(shelf.take_one, [], consumes=True, sees_hidden=False, narrow=False)
+        interest = Wish(shelf.take_one, [], consumes=True, sees_hidden=False, narrow=False)
         waiters.park(KEY, LONG, interest).listen(lambda value, error: took(thread, value))
 
     def took(thread, value):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
+from scalestack.event.deadlines import Deadlines
 from scalestack.event.makers import LoopMaker
 from scalestack.event.pending import Answer, Pending
 
@@ -29,6 +30,8 @@ class LoopThread:
         self.loop: asyncio.AbstractEventLoop
         # What is counted of the work on this thread, where somebody counts: only this thread writes it, without a lock.
         self.tally: Any = None
+        self.clock: Callable[[], float]  # the loop's, in seconds
+        self.deadlines: Deadlines  # of this thread, which alone may call them
         self._make_loop = make_loop
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started: Future[None] = Future()
@@ -110,14 +113,17 @@ class LoopThread:
             try:
                 function(*args)
             except Exception as error:  # one post's failure is not the next one's
-                self.loop.call_exception_handler(
-                    {"message": f"a call posted to '{self.name}' failed", "exception": error}
-                )
+                self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self.loop.call_exception_handler({"message": f"a call on '{self.name}' failed", "exception": error})
 
     def _run(self) -> None:
         try:
             loop = self._make_loop()
             self.loop = loop
+            self.clock = loop.time
+            self.deadlines = Deadlines(loop.time, self.later, self._failed)
         except BaseException as error:
             self._started.set_exception(error)
             return

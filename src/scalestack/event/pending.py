@@ -131,14 +131,18 @@ class Pending(Generic[T]):
         if self.done:
             return False
         self._unwanted = True
-        on_cancel = self._on_cancel
-        if on_cancel is None or on_cancel() is False:
+        if not self._call_back():
             return False
         self.done = self._came = True
         self._on_cancel = None
         self._steps = None
         self._listener = None
         return True
+
+    def _call_back(self) -> bool:
+        """Undo what was asked for; False where that can't be done any more."""
+        on_cancel = self._on_cancel
+        return on_cancel is not None and on_cancel() is not False
 
     def withdraw(self) -> None:
         """Say that what was asked for need not be done, where it has not been begun: a look on behalf of nobody."""

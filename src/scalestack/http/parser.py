@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import httptools
 
@@ -92,7 +92,8 @@ class RequestParser:
         self._short = len(str(limits.max_body))  # no length of fewer digits breaks it
         self._deliver = deliver
         self._expects_body = expects_body
-        self._parser = httptools.HttpRequestParser(self)
+        # Made when the first byte is fed: it takes a kilobyte, and a connection whose requests are known needs none.
+        self._parser: Any = None
         self._error: HttpError | None = None
         self._data = b""  # what is being fed, where it begins with a request
         self._head_fed = 0  # bytes of a head that is not complete, fed in earlier calls
@@ -130,6 +131,8 @@ class RequestParser:
 
     def feed(self, data: bytes | memoryview) -> int:
         """Take some of `data`, and say how much: call again with the rest. `HttpError` for what can't be a request."""
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
         self.fresh = False
         taken = self._feed(data)
         self.fresh = self.between and self._lead == b"" and not self._ended

@@ -54,7 +54,7 @@ class HttpConnection(Connection):
         self._parser = RequestParser(shared.parser_limits, self._on_request, self._on_expect, self._heads)
         self._waiting: Pending[Response] | asyncio.Task[None] | None = None  # the answer under way
         self._request: Request | None = None  # whose answer that is, where it is pending
-        self._behind: deque[Request | HttpError] = deque()  # parsed, and waiting for their turn
+        self._behind: deque[Request | HttpError] | None = None  # parsed, and waiting for their turn
         self._backlog: list[bytes] = []  # not parsed yet
         self._backlog_size = 0
         self._feeding = False
@@ -78,7 +78,7 @@ class HttpConnection(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._last = True
-        self._behind.clear()
+        self._behind = None
         self._backlog.clear()
         if self._waiting is not None:
             self._waiting.cancel()
@@ -150,6 +150,12 @@ class HttpConnection(Connection):
                 return
             taken += self._parser.feed(memoryview(data)[taken:])
 
+    def _queue(self, item: Request | HttpError) -> None:
+        """Let it wait for its turn. An empty deque takes 760 bytes: there is none until something waits."""
+        if self._behind is None:
+            self._behind = deque()
+        self._behind.append(item)
+
     def is_answering(self) -> bool:
         return self._waiting is not None
 
@@ -207,7 +213,7 @@ class HttpConnection(Connection):
             self._in_head = False  # the next one has a time of its own
             self._owes_continue = False
             if self._waiting is not None or self._writable is not None or self._behind:
-                self._behind.append(request)
+                self._queue(request)
                 return
             if self._last:
                 return
@@ -269,7 +275,7 @@ class HttpConnection(Connection):
     def _refuse(self, error: HttpError) -> None:
         """The bytes that came are no request: answer after those before it, and close."""
         if self._waiting is not None or self._behind:
-            self._behind.append(error)
+            self._queue(error)
             return
         tally: Tally | None = self.thread.tally
         if tally is not None:
@@ -330,7 +336,7 @@ class HttpConnection(Connection):
 
     def _refuse_flood(self) -> None:
         # Who is not read from can't be seen to hang up, and must not take anything then.
-        self._behind.clear()
+        self._behind = None
         self._refuse(HttpError(400, "too-much-pipelined", "too much is sent behind a request that waits"))
 
     def _answered(self, request: Request, response: Response | None, error: BaseException | None) -> None:
@@ -449,7 +455,7 @@ class HttpConnection(Connection):
         """All is answered: send what is left, and close."""
         self._last = True
         self._plain = False
-        self._behind.clear()
+        self._behind = None
         self.expect(self._timeouts.write)
         self.transport.close()
 
@@ -458,7 +464,7 @@ class HttpConnection(Connection):
         (RFC 9112 section 9.6)."""
         self._last = True
         self._plain = False
-        self._behind.clear()
+        self._behind = None
         self.expect(_LINGER)
         if self.transport.can_write_eof():
             with contextlib.suppress(OSError, RuntimeError):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
-
-import structlog
 
 # (peer, method, target, status, bytes sent, seconds taken); from any thread, and it never blocks.
 Access: TypeAlias = Callable[[str, str, str, int, int, float], None]
@@ -20,35 +19,51 @@ class Log:
     access: Access | None = None  # None: there is no access log, and nothing is to be made for it
 
 
-class Logger:
-    """Writes events with values: by structlog where that is set up, as the log module does, else by `logging`.
+class Said:
+    """What a record of `logging` has in the place of a message: an event with values. A text for other handlers."""
 
-    Left to itself structlog prints, and what is part of somebody's program must not write to its output.
+    __slots__ = ("event", "values")
+
+    def __init__(self, event: str, values: dict[str, Any]) -> None:
+        self.event = event
+        self.values = values
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value!r}" for name, value in {"event": self.event, **self.values}.items())
+
+
+class Logger:
+    """Writes events with values: by structlog where the program has set that up, else by `logging`.
+
+    structlog is asked only where somebody else has imported it: it takes longer to import than all of a server's
+    framework. Left to itself it prints, and what is part of somebody's program must not write to its output.
     """
 
     def __init__(self, name: str) -> None:
-        self._structured: Any = structlog.get_logger(name)
-        self._plain: Any = structlog.wrap_logger(
-            logging.getLogger(name),
-            processors=[structlog.processors.KeyValueRenderer(key_order=["event"])],
-            wrapper_class=structlog.stdlib.BoundLogger,
-        )
-
-    def _now(self) -> Any:
-        return self._structured if structlog.is_configured() else self._plain
+        self._name = name
+        self._logger = logging.getLogger(name)
 
     def debug(self, event: str, **values: Any) -> None:
-        self._now().debug(event, **values)
+        self._write(logging.DEBUG, event, values)
 
     def info(self, event: str, **values: Any) -> None:
-        self._now().info(event, **values)
+        self._write(logging.INFO, event, values)
 
     def warning(self, event: str, **values: Any) -> None:
-        self._now().warning(event, **values)
+        self._write(logging.WARNING, event, values)
 
     def error(self, event: str, **values: Any) -> None:
         """`exc_info`, an exception, is shown with its traceback."""
-        self._now().error(event, **values)
+        self._write(logging.ERROR, event, values)
 
     def exception(self, event: str, **values: Any) -> None:
-        self._now().exception(event, **values)
+        self._write(logging.ERROR, event, {"exc_info": True, **values})
+
+    def _write(self, level: int, event: str, values: dict[str, Any]) -> None:
+        structlog = sys.modules.get("structlog")
+        is_configured = getattr(structlog, "is_configured", None)  # not there while another thread imports it
+        if structlog is not None and is_configured is not None and is_configured():
+            structlog.get_logger(self._name).log(level, event, **values)
+        elif self._logger.isEnabledFor(level):
+            exc_info = values.pop("exc_info", None)
+            self._logger.log(level, Said(event, values), exc_info=exc_info, stacklevel=3)

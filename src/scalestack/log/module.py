@@ -1,4 +1,5 @@
-"""The log module: all records of the process, those of structlog and those of `logging`, go to one writer."""
+"""The log module: all records of the process go to one writer: those of `logging`, and those of structlog where it has
+been imported before the module starts. What nobody uses is not imported for it."""
 
 from __future__ import annotations
 
@@ -10,10 +11,8 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TextIO, TypeVar, cast
 
-import structlog
-
 from scalestack.config import Between
-from scalestack.log import Log
+from scalestack.log import Log, Said
 from scalestack.log.render import Event, plain, redact_target, render_json, text_renderer
 from scalestack.log.writer import Writer
 from scalestack.module import Module, Needs
@@ -66,10 +65,25 @@ def _install(handler: logging.Handler, level: int) -> Callable[[], None]:
     """Have all loggers write to `handler`; answers what puts back all as it was."""
     root = logging.getLogger()
     old_handlers, old_level = root.handlers[:], root.level
-    old_structlog = structlog.get_config() if structlog.is_configured() else None
-
     root.handlers[:] = [handler]
     root.setLevel(level)
+    restore_structlog = _install_structlog(level)
+
+    def restore() -> None:
+        root.handlers[:] = old_handlers
+        root.setLevel(old_level)
+        restore_structlog()
+
+    return restore
+
+
+def _install_structlog(level: int) -> Callable[[], None]:
+    """Have its loggers write to those of `logging`, where there are any; answers what puts back all as it was."""
+    if "structlog" not in sys.modules:
+        return lambda: None
+    import structlog  # noqa: PLC0415 - only where others have done so: it takes a tenth of the time that a start takes
+
+    old = structlog.get_config() if structlog.is_configured() else None
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -79,16 +93,7 @@ def _install(handler: logging.Handler, level: int) -> Callable[[], None]:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,  # a logger that was used must follow when all is put back
     )
-
-    def restore() -> None:
-        root.handlers[:] = old_handlers
-        root.setLevel(old_level)
-        if old_structlog is None:
-            structlog.reset_defaults()
-        else:
-            structlog.configure(**old_structlog)
-
-    return restore
+    return structlog.reset_defaults if old is None else lambda: structlog.configure(**old)
 
 
 class _Handler(logging.Handler):
@@ -107,12 +112,7 @@ class _Handler(logging.Handler):
         return bool(passed)
 
     def emit(self, record: logging.LogRecord) -> None:
-        # structlog's wrap_for_formatter leaves the event itself in the place of the message.
-        said: MutableMapping[str, Any] = (
-            dict(record.msg)
-            if isinstance(record.msg, dict) and hasattr(record, "_logger")
-            else {"event": _said(record)}
-        )
+        said = _values(record)
         exc_info = _exc_info(said.pop("exc_info", None) or record.exc_info)
         event: Event = {
             **plain(said),
@@ -123,6 +123,17 @@ class _Handler(logging.Handler):
         if exc_info is not None:
             event["exc_info"] = exc_info
         self._writer.put(event)
+
+
+def _values(record: logging.LogRecord) -> MutableMapping[str, Any]:
+    """What was said: the event, and the values with it."""
+    message: object = record.msg
+    if isinstance(message, Said):
+        return {"event": message.event, **message.values}
+    # structlog's wrap_for_formatter leaves the event itself in the place of the message.
+    if isinstance(message, dict) and hasattr(record, "_logger"):
+        return dict(message)
+    return {"event": _said(record)}
 
 
 def _said(record: logging.LogRecord) -> object:

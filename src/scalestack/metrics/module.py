@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, TypeVar, cast
 
-from prometheus_client import ProcessCollector
-
 from scalestack.config import Between
 from scalestack.event.loops import Loops
 from scalestack.http.router import METRICS, Route
@@ -49,7 +47,7 @@ class MetricsModule(Module[MetricsConfig]):
         self._http.mount(self._routes)
         self._requests.start()
         self._lag.start()
-        for collector in (self._requests, self._connections, self._lag, ProcessCollector(registry=None)):
+        for collector in (self._requests, self._connections, self._lag):
             self._metrics.register(collector)
 
     def stop(self) -> None:

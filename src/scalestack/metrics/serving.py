@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from typing import TYPE_CHECKING
 
 from scalestack.event.lag import LagProbe
 from scalestack.event.loops import LoopThread
 from scalestack.http.meter import BOUNDS, NO_ROUTE, OTHER, Tally
-from scalestack.metrics.registry import add_histogram
+from scalestack.metrics.families import add_histogram, counter, gauge, histogram
 from scalestack.net.listener import Network
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
 
 
 class RequestSeries:
@@ -31,7 +33,7 @@ class RequestSeries:
             thread.post(_end, thread)
 
     def collect(self) -> Iterator[Metric]:
-        requests = CounterMetricFamily(
+        requests = counter(
             "scalestack_http_requests_total",
             "Requests that were answered, and what was refused because it was no request.",
             labels=("route", "method", "status"),
@@ -39,9 +41,9 @@ class RequestSeries:
         answered: Counter[tuple[str, str, int]] = Counter()
         spent: dict[tuple[bool, str, str], tuple[list[int], float]] = {}
         for tally in self._tallies:
-            for (route, method, status, parked), histogram in tally.answers().items():
+            for (route, method, status, parked), times in tally.answers().items():
                 verb = method.decode("latin-1")
-                counts, total = histogram.snapshot()
+                counts, total = times.snapshot()
                 answered[route, verb, status] += sum(counts)
                 before, spent_before = spent.get((parked, route, verb), ([0] * len(counts), 0.0))
                 spent[parked, route, verb] = [x + y for x, y in zip(before, counts, strict=True)], spent_before + total
@@ -51,12 +53,12 @@ class RequestSeries:
             requests.add_metric((route, verb, str(status)), count)
         yield requests
 
-        quick = HistogramMetricFamily(
+        quick = histogram(
             "scalestack_http_request_seconds",
             "From the end of a request to its answer; parked requests have a series of their own.",
             labels=("route", "method"),
         )
-        slow = HistogramMetricFamily(
+        slow = histogram(
             "scalestack_http_parked_seconds",
             "The same for requests that waited for something to happen, such as long polls.",
             labels=("route", "method"),
@@ -84,7 +86,7 @@ class ConnectionSeries:
         self._network = network
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("scalestack_connections", "Connections that are open.", self._network.connections)
+        yield gauge("scalestack_connections", "Connections that are open.", self._network.connections)
 
 
 class LagSeries:
@@ -103,7 +105,7 @@ class LagSeries:
             probe.stop()
 
     def collect(self) -> Iterator[Metric]:
-        lag = HistogramMetricFamily(
+        lag = histogram(
             "scalestack_loop_lag_seconds",
             "How late a timer rang that is set once a second; the count stands still where a loop hangs.",
             labels=("loop",),

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from scalestack.event.deadlines import Handle
 from scalestack.event.loops import LoopThread
 
 
@@ -39,9 +40,9 @@ class Connection(asyncio.Protocol):
         self.identity: object = None  # what is remembered of who the peer is, by whoever asks for that
         self.census: Census | None = None  # set by the listener that accepted this
         self._ends: list[Callable[[], object]] | None = None
-        self._clock = thread.loop.time
+        self._clock = thread.clock
         self._deadline = math.inf
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Handle | None = None
         self._timer_at = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -52,7 +53,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline = math.inf
         if self._timer is not None:
-            self._timer.cancel()
+            self.thread.deadlines.discard(self._timer, self)
             self._timer = None
         if self.census is not None:
             self.census.closed(self)
@@ -73,16 +74,18 @@ class Connection(asyncio.Protocol):
     def expect(self, seconds: float) -> None:
         """Call `timed_out` in so many seconds, unless this is called again before; `math.inf` for never.
 
-        Costs no timer in the common case: one that is set looks at the deadline of the moment when it fires.
+        Costs nothing in the common case: `due` looks at the deadline of the moment when it is called.
         """
         self._deadline = deadline = self._clock() + seconds
         if deadline < self._timer_at:
+            deadlines = self.thread.deadlines
             if self._timer is not None:
-                self._timer.cancel()
+                deadlines.discard(self._timer, self)
             self._timer_at = deadline
-            self._timer = self.thread.loop.call_later(seconds, self._check)
+            self._timer = deadlines.add(seconds, self)
 
-    def _check(self) -> None:
+    def due(self) -> None:
+        """It is called by the thread's deadlines."""
         self._timer = None
         self._timer_at = math.inf
         left = self._deadline - self._clock()
@@ -91,7 +94,7 @@ class Connection(asyncio.Protocol):
             self.timed_out()
         elif left < math.inf:
             self._timer_at = self._deadline
-            self._timer = self.thread.loop.call_later(left, self._check)
+            self._timer = self.thread.deadlines.add(left, self)
 
     def timed_out(self) -> None:
         """The peer did not do in time what was expected of it."""

@@ -1,5 +1,7 @@
 """Which refusals are written down, and how many."""
 
+import weakref
+
 import pytest
 
 from scalestack.audit.refusals import Refusals
@@ -113,3 +115,17 @@ def test_each_caller_is_counted_alone_and_not_too_many_are_kept(trail):
     refusals = Refusals(trail.audit, ("admin",), lambda: 0.0)
     assert {refusals._count(str(number)) for number in range(20_000)} == {0}
     assert len(refusals._counts) == 10_000
+
+
+def test_nothing_is_kept_of_a_request_that_waits_for_something_to_happen(trail):
+    class Asked:
+        pass
+
+    parked = Pending()
+    parked.parked = True
+    watched = Refusals(trail.audit, ("admin",))(Route("GET", "/waits", lambda request: parked), lambda request: parked)
+    asked = Asked()
+    kept = weakref.ref(asked)
+    assert watched(asked) is parked
+    del asked
+    assert kept() is None

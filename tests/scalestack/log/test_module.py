@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -473,3 +474,33 @@ class TestLogger:
     def test_it_is_structured_where_the_log_module_is_there(self):
         line = written(lambda _: Logger("test").info("it is so", queue="q"), format="json")
         assert '"queue": "q"' in line
+
+    def test_where_nobody_has_imported_structlog_its_values_are_written_all_the_same(self, monkeypatch):
+        monkeypatch.delitem(sys.modules, "structlog")
+        line = written(lambda _: Logger("leveret.test").warning("it is so", queue="q", depth=3, token="s3cret"))
+        entry = json.loads(line)
+        assert (entry["logger"], entry["level"], entry["event"]) == ("leveret.test", "warning", "it is so")
+        assert (entry["queue"], entry["depth"], entry["token"]) == ("q", 3, "[redacted]")
+
+    def test_and_so_is_a_traceback(self, monkeypatch):
+        monkeypatch.delitem(sys.modules, "structlog")
+
+        def write(_: Log) -> None:
+            try:
+                raise ValueError("it is wrong")
+            except ValueError as error:
+                Logger("test").error("it failed", exc_info=error)
+                Logger("test").exception("again")
+
+        entries = [json.loads(line) for line in written(write).splitlines()]
+        assert [entry["event"] for entry in entries] == ["it failed", "again"]
+        assert all("ValueError: it is wrong" in entry["exception"] for entry in entries)
+
+    def test_and_what_is_below_the_level_is_not_written(self, monkeypatch):
+        monkeypatch.delitem(sys.modules, "structlog")
+        assert written(lambda _: Logger("test").debug("quiet")) == ""
+
+    def test_the_log_module_does_not_import_structlog(self, monkeypatch):
+        monkeypatch.delitem(sys.modules, "structlog")
+        written(lambda _: Logger("test").info("event"))
+        assert "structlog" not in sys.modules

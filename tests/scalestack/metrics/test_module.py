@@ -122,6 +122,14 @@ def test_collectors_come_and_go(metrics, scrape):
     assert ("test_gauge",) not in scrape()
 
 
+def test_to_take_a_collector_away_again_is_harmless(metrics, scrape):
+    gauge = Gauge()
+    metrics.register(gauge)
+    metrics.deregister(gauge)
+    metrics.deregister(gauge)
+    assert ("test_gauge",) not in scrape()
+
+
 def test_no_loop_renders(metrics, scrape):
     gauge = Gauge()
     metrics.register(gauge)

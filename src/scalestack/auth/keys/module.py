@@ -1,14 +1,11 @@
-"""The module `auth.keys`: callers show API keys. Each service says how its own begin."""
+"""The module `auth.keys`: callers show API keys. Each service says how its own begin. Loads what it needs when it is
+made: a server that asks for no keys has no use for it."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from scalestack.auth.authority import Authority
-from scalestack.auth.keys.authenticator import KeyAuthenticator
-from scalestack.auth.keys.file import NAME, KeyFile
-from scalestack.auth.keys.keyring import Keyring
-from scalestack.auth.keys.token import TokenFormat
 from scalestack.data import DataDirectory
 from scalestack.log import Logger
 from scalestack.module import Module, Needs, NoConfig
@@ -26,6 +23,11 @@ class KeysModule(Module[NoConfig]):
     hint: ClassVar[str] = ""  # how a key is made, for an operator who has none
 
     def __init__(self, config: NoConfig, needs: Needs) -> None:
+        from scalestack.auth.keys.authenticator import KeyAuthenticator  # noqa: PLC0415 - see above
+        from scalestack.auth.keys.file import NAME, KeyFile  # noqa: PLC0415
+        from scalestack.auth.keys.keyring import Keyring  # noqa: PLC0415
+        from scalestack.auth.keys.token import TokenFormat  # noqa: PLC0415
+
         super().__init__(config, needs)
         self._authority = needs[Authority]
         format = TokenFormat(self.prefix)
