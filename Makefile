@@ -22,7 +22,7 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-freethreaded soak deploy-checks deploy-lock fuzz-api lint format types bench docs docs-serve clean
+.PHONY: help serve test test-freethreaded soak deploy-checks deploy-lock fuzz-api lint format types bench bench-peers bench-threads bench-check docs docs-serve clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,19 @@ bench: $(VENV)/.installed-test ## measure against the ceiling, and what depth co
 	$(BIN)/python -m bench.publish
 	$(BIN)/python -m bench.guarded
 	$(BIN)/python -m bench.tenants
+	$(BIN)/python -m bench.start
+	$(BIN)/python -m bench.polls
+	$(BIN)/python -m bench.footprint
+
+bench-peers: $(VENV)/.installed-bench ## measure against other queues, those that are installed; writes docs/performance.md
+	$(BIN)/python -m bench.peers $(ARGS)
+
+bench-threads: ## what a second thread is worth, without sockets, on a free-threaded Python
+	@$(MAKE) --no-print-directory VENV=.venv-freethreaded PYTHON="$(PYTHON_FREETHREADED)" EXTRAS=test,otel .venv-freethreaded/.installed-test
+	PYTHON_GIL=0 .venv-freethreaded/bin/python -m bench.threads $(ARGS)
+
+bench-check: $(VENV)/.installed-test ## fail where a request takes 5 % more instructions than committed; needs valgrind (apt-get install valgrind)
+	$(BIN)/python -m bench.check $(ARGS)
 
 docs: $(VENV)/.installed-docs ## build the documentation into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -89,6 +102,10 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	@$(INSTALL) -e '.[$(EXTRAS)]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-test
+	@$(INSTALL) -e '.[bench]'
 	@touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.installed-test

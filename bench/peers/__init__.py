@@ -1,0 +1,1 @@
+"""Leveret beside what a user would pick instead."""
