@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -34,6 +35,8 @@ class Load:
     p99: float  # milliseconds
     refused: int  # answers other than 2xx and 3xx
     failed: int  # requests without an answer
+    seconds: float
+    cpu: float  # seconds of processor time that wrk itself took
 
 
 def run(url: str, seconds: int, connections: int, script: str = "", cpu: int | None = None) -> Load:
@@ -46,7 +49,9 @@ def run(url: str, seconds: int, connections: int, script: str = "", cpu: int | N
         file = Path(folder) / "requests.lua"
         file.write_text(script + _DONE)
         command = [*pin, wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(file), url]
+        before = _children()
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        taken = _children() - before
     said = json.loads(output.strip().splitlines()[-1])
     return Load(
         requests=said["requests"],
@@ -55,4 +60,12 @@ def run(url: str, seconds: int, connections: int, script: str = "", cpu: int | N
         p99=said["p99"],
         refused=said["refused"],
         failed=said["failed"],
+        seconds=said["micros"] / 1e6,
+        cpu=taken,
     )
+
+
+def _children() -> float:
+    """Processor seconds of the processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
