@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import Enum
-from math import ceil
+from math import ceil, floor
 from typing import Final
 
 NEVER: Final = math.inf
@@ -138,9 +138,21 @@ def holds(receipt: str, sequence: int, created: float, deliveries: int, visible_
     return visible_at > now and receipt.rpartition(".")[0] == _lease(sequence, created, deliveries)
 
 
+_second = (0, "1970-01-01T00:00:00")  # the one that was written last
+
+
 def timestamp(seconds: float) -> str:
     """A wall time as text (RFC 3339 section 5.6), in UTC and to the microsecond."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    global _second  # noqa: PLW0603 - what is shared is replaced, never changed
+    whole = floor(seconds)
+    micros = round((seconds - whole) * 1_000_000)
+    if micros == 1_000_000:
+        whole, micros = whole + 1, 0
+    known, text = _second
+    if known != whole:  # the messages of an answer have mostly come together
+        text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        _second = whole, text
+    return f"{text}.{micros:06d}Z"
 
 
 def marker_of(sequence: int) -> str:

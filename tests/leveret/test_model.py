@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leveret.model import (
     NEVER,
@@ -142,3 +145,9 @@ def test_visible_is_what_is_not_hidden() -> None:
 )
 def test_timestamps_are_of_rfc_3339_in_utc(seconds: float, text: str) -> None:
     assert timestamp(seconds) == text
+
+
+@given(st.lists(st.floats(-1e9, 4e9) | st.integers(0, 3).map(lambda micros: 1e9 + 1 - micros / 2e6), max_size=4))
+def test_timestamps_are_rounded_as_the_standard_library_rounds(times: list[float]) -> None:
+    for seconds in times:
+        assert timestamp(seconds) == datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
