@@ -90,37 +90,87 @@ def read_messages(body: bytes, content_type: bytes | None, trace: Mapping[str, s
     `trace` is the one that the sender is in, by `context_of`: it is kept with those that have none of their own.
     """
     kind = (content_type or b"").partition(b";")[0].strip().lower().decode("latin-1")
-    given = list(_lines(body) if kind in NDJSON else _listed(body))
+    if kind in NDJSON:
+        given = list(_lines(body))
+    else:
+        listed = _listed(body)
+        given = [("message", number, value) for number, value in enumerate(listed, 1)]
     if not 0 < len(given) <= MAX_MANY:
         raise _bad(f"there are {len(given)} messages; 1 to {MAX_MANY} are expected")
-    return [_incoming(value, where, trace) for where, value in given]
+    return [_plain_text(value, trace) or _incoming(value, f"{unit} {number}", trace) for unit, number, value in given]
 
 
-def _listed(body: bytes) -> Iterator[tuple[str, Any]]:
-    value = _json(body, "the body")
-    if not isinstance(value, dict) or value.keys() != {"messages"} or not isinstance(value["messages"], list):
+def _listed(body: bytes) -> list[Any]:
+    value = _parsed(body, "the body")
+    members = dict(value) if type(value) is tuple else {}
+    listed = members.get("messages")
+    if type(listed) is not list or len(members) != 1:
         raise _bad('the body is not {"messages":[…]}; to send one message a line, say application/x-ndjson')
-    for number, message in enumerate(value["messages"], 1):
-        yield f"message {number}", message
+    if len(value) > 1:
+        raise _bad("the body is no JSON: the member 'messages' is there twice")
+    return listed
 
 
-def _lines(body: bytes) -> Iterator[tuple[str, Any]]:
+def _lines(body: bytes) -> Iterator[tuple[str, int, Any]]:
     found = 0
     for number, line in enumerate(body.split(b"\n"), 1):
         if line.strip():
             found += 1
             if found > MAX_MANY:
                 raise _bad(f"there are more than {MAX_MANY} messages; 1 to {MAX_MANY} are expected")
-            yield f"line {number}", _json(line, f"line {number}")
+            yield "line", number, _parsed(line, f"line {number}")
+
+
+def _plain_text(value: Any, trace: Mapping[str, str]) -> Incoming | None:
+    """A message of a text, and an id if it has one, as most are: in a tenth of the steps. None where it is more than
+    that, or may be wrong."""
+    if type(value) is not tuple or trace:
+        return None
+    members = dict(value)
+    id = members.get("id")
+    text = members.get("body")
+    if type(text) is not str or len(value) != len(members) or len(value) != (1 if id is None else 2):
+        return None
+    try:
+        if id is not None:
+            if type(id) is not str or not id.isascii():
+                return None
+            check_name("message", id)
+        return Incoming(id, text.encode(), None, None, None)
+    except ValueError:
+        return None
 
 
 def _json(text: bytes, where: str, bad: Callable[[str], HttpError] | None = None) -> Any:
+    return _unfolded(_parsed(text, where, bad), where, bad)
+
+
+def _parsed(text: bytes, where: str, bad: Callable[[str], HttpError] | None = None) -> Any:
+    """What JSON says, with each object as a tuple of its members: `_unfolded` makes dictionaries of them."""
     try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unambiguous)
+        # With `tuple` no function of ours is called for each object.
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=tuple)
     except RecursionError as error:
         raise (bad or _bad)(f"{where} is nested too deeply") from error
     except ValueError as error:  # of JSON, of UTF-8, and of numbers that are too long
         raise (bad or _bad)(f"{where} is no JSON: {error}") from error
+
+
+def _unfolded(value: Any, where: str, bad: Callable[[str], HttpError] | None = None) -> Any:
+    try:
+        return _with_objects(value)
+    except RecursionError as error:
+        raise (bad or _bad)(f"{where} is nested too deeply") from error
+    except ValueError as error:
+        raise (bad or _bad)(f"{where} is no JSON: {error}") from error
+
+
+def _with_objects(value: Any) -> Any:
+    if type(value) is tuple:
+        return _unambiguous([(name, _with_objects(member)) for name, member in value])
+    if type(value) is list:
+        return [_with_objects(each) for each in value]
+    return value
 
 
 def _no_constant(name: str) -> Any:
@@ -145,6 +195,7 @@ def _unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _incoming(value: Any, where: str, trace: Mapping[str, str]) -> Incoming:
+    value = _unfolded(value, where)
     if not isinstance(value, dict):
         raise _bad(f"{where} is no object; one with a member 'body' is expected")
     unknown = [name for name in value if name not in _MEMBERS]

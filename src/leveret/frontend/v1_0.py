@@ -228,7 +228,8 @@ def refuse_body(request: Request) -> None:
 
 def check_message(account: str, queue: str, message: str) -> None:
     try:
-        _check_queue(account, queue)
+        if (account, queue) not in _CHECKED:
+            _check_queue(account, queue)
         # One look settles nearly all ids.
         if not (message.isalnum() and message.isascii() and len(message) <= MAX_NAME):
             check_name("message", message)

@@ -95,7 +95,7 @@ def recognize(
     request.body = body
     request.keep_alive = request.usual = True
     request.grant = None
-    return request, entry, (*parameters, segment)
+    return request, entry, parameters + (segment,)  # noqa: RUF005 - takes half the time
 
 
 def _is_plain_query(query: str) -> bool:

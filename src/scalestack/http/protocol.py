@@ -228,7 +228,15 @@ class HttpConnection(Connection):
         try:
             if entry is None:
                 entry, parameters = self._shared.router.find(request.line)
-            answer = entry.handler(request, *parameters)
+            # With so many arguments as are written here, CPython makes the call without a tuple and a list in between.
+            if len(parameters) == 3:
+                first, second, third = parameters
+                answer = entry.handler(request, first, second, third)
+            elif len(parameters) == 2:
+                first, second = parameters
+                answer = entry.handler(request, first, second)
+            else:
+                answer = entry.handler(request, *parameters)
         except Exception as error:
             answer = failure(request, error, self._shared.translate)
         # `_is_plain`, without a call.

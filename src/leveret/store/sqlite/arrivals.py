@@ -20,14 +20,14 @@ from leveret.store.sqlite.lookups import Lookups, Row
 from leveret.store.sqlite.rows import (
     COLUMNS,
     CREATED,
-    HIDDEN,
     ID,
-    LENGTH,
     PLAIN_COLUMNS,
     SEQUENCE,
     WITHOUT_BODY,
     batches,
+    count_hidden,
     row,
+    size_of,
 )
 from leveret.store.sqlite.statements import insert, insert_plain
 from leveret.store.sqlite.tally import Tally
@@ -35,7 +35,6 @@ from leveret.store.sqlite.tally import Tally
 Puts: TypeAlias = tuple[QueueRecord, Sequence[Draft]]
 
 _CREATED: Final = Put.CREATED
-_ONE_CREATED: Final = [Put.CREATED]  # shared: nobody changes an answer
 _REPLACED: Final = Put.REPLACED
 _EXISTS: Final = Put.EXISTS
 
@@ -78,16 +77,18 @@ class Arrivals(Lookups):
         values: list[Any] = []
         for queue, drafts in puts:
             size = 0
-            for draft in drafts:
-                size += len(draft.body)
-            self._expect_more(queue, drafts, size)
-            if expires is not None and expires < queue.due:
-                self._expect(queue, expires)
+            if queue.place is None:
+                self._directory.appear(queue)
             number = queue.number
             for draft in drafts:
                 id = draft.id
                 body = draft.body
-                values += (number, id, crc32(body, crc32(id.encode(), number)), body)
+                size += len(body)
+                # A bytearray for the reason that `row` has.
+                values += (number, id, crc32(body, crc32(id.encode(), number)), bytearray(body))
+            self._expect_more(queue, drafts, size)
+            if expires is not None and expires < queue.due:
+                self._expect(queue, expires)
         count = len(values) // PLAIN_COLUMNS
         first = self._take_sequences(count)
         inserted = 0
@@ -103,7 +104,7 @@ class Arrivals(Lookups):
         there = {
             found[ID]: found for found in self._by_ids(queue, [draft.id for draft in drafts], WITHOUT_BODY) if found
         }
-        sizes = {id: found[LENGTH] for id, found in there.items()}
+        sizes = {id: size_of(found) for id, found in there.items()}
         messages, size = queue.messages, queue.bytes
         wanted: list[Draft] = []
         answer: list[Put] = []
@@ -142,7 +143,7 @@ class Arrivals(Lookups):
     def _outcome(self, puts: Sequence[Puts], first: int, all_new: bool, now: float) -> list[list[Put]]:
         """What became of drafts that were inserted with sequences from `first` on, but for those whose id is there."""
         if all_new:
-            return [_ONE_CREATED if len(drafts) == 1 else [_CREATED] * len(drafts) for _, drafts in puts]
+            return [[_CREATED] * len(drafts) for _, drafts in puts]
         last = first + sum([len(drafts) for _, drafts in puts]) - 1
         inserted = {
             found[0]
@@ -173,8 +174,8 @@ class Arrivals(Lookups):
             (created, *values[4:], old[SEQUENCE]),
         )
         # It was counted as one more.
-        queue.hidden -= old[HIDDEN]
-        self._directory.count(queue, -1, -old[LENGTH])
+        queue.hidden -= count_hidden((old,))
+        self._directory.count(queue, -1, -size_of(old))
 
     def arrived(self, queue: QueueRecord, size: int, expires: float) -> None:
         """A message came from another queue."""

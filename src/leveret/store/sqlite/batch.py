@@ -22,7 +22,7 @@ from leveret.store.sqlite.requests import Kind, Request
 _DOUBTS: Final = 50  # queues that are settled at once for another's sake
 _LOOK: Final = 10  # what it costs to look at a queue, in messages freed
 
-Group: TypeAlias = tuple[int, int, int, Want]  # the identities of queue, filters and change
+Group: TypeAlias = tuple[Kind, int, int, int, int]  # the identities of queue, filters, change and want
 
 # By names of this module: on CPython 3.11 `Kind.PUT` takes ten times as long.
 _PUT: Final = Kind.PUT
@@ -63,27 +63,46 @@ class Batch:
         deletes: dict[QueueRecord, list[Request]] = {}
         held_deletes: dict[QueueRecord, list[Request]] = {}
         groups: dict[Group, list[Request]] = {}
+        ready: dict[Key, QueueRecord] = {}  # those that are settled
         find = self._directory.find
+        open_for_puts = puts.open
         for request in batch:
             kind = request.kind
-            if kind not in _ON_QUEUES:
-                long.append(request)
-                continue
-            queue = find(request.key)
-            if kind is _POLICY:
-                others.append((queue, request))
-                continue
-            if (queue.due <= now or queue.shows_at <= now) and (
-                request.key in waiting or not self._messages.settle(queue, now)
-            ):
-                # Others are served before this queue has its next piece.
-                waiting.add(request.key)
-                unsettled.append((request.key, request))
-                continue
-            if request.withdrawn and kind in _MATCHING:
-                request.value = []
-                answered.append(request)
-                continue
+            key = request.key
+            if kind is _PUT:
+                like = open_for_puts.get(key)
+                if like is not None and puts.follow(like, request):
+                    continue
+            queue = ready.get(key)
+            if queue is None:
+                if kind not in _ON_QUEUES:  # nor is its key that of a queue
+                    long.append(request)
+                    continue
+                queue = find(key)
+                if kind is _POLICY:
+                    others.append((queue, request))
+                    continue
+                if (queue.due <= now or queue.shows_at <= now) and (
+                    key in waiting or not self._messages.settle(queue, now)
+                ):
+                    # Others are served before this queue has its next piece.
+                    waiting.add(key)
+                    unsettled.append((key, request))
+                    continue
+                ready[key] = queue
+            if kind in _MATCHING:
+                if request.withdrawn:
+                    request.value = []
+                    answered.append(request)
+                    continue
+                group = (kind, id(queue), id(request.what), id(request.change), id(request.want))
+                together = groups.get(group)
+                if together is not None:
+                    together.append(request)
+                    continue
+                if _takes(request):
+                    groups[group] = [request]
+                    continue
             if kind is _PUT:
                 if not request.what:
                     request.value = []
@@ -100,12 +119,14 @@ class Batch:
                 crowded = quota is not None and not puts.fits(queue, request.what, quota)
                 if crowded or queue.policy.limited or not puts.add(queue, request):
                     others.append((queue, request))
-                    continue
-            elif kind is _DELETE and request.want is _NOTHING:
-                (deletes if request.receipts is None else held_deletes).setdefault(queue, []).append(request)
-            elif _takes(request):
-                groups.setdefault((id(queue), id(request.what), id(request.change), request.want), []).append(request)
                 continue
+            if kind is _DELETE and request.want is _NOTHING and request.what:
+                alike = deletes if request.receipts is None else held_deletes
+                same = alike.get(queue)
+                if same is None:
+                    alike[queue] = [request]
+                else:
+                    same.append(request)
             elif is_long(request, queue):
                 long.append(request)
                 continue
@@ -114,9 +135,9 @@ class Batch:
                 continue
             answered.append(request)
         # Puts first, while what was found out of their queues is true.
-        puts.store(self._messages, now)
-        for queue, together in [*deletes.items(), *held_deletes.items()]:
-            self._delete(queue, together, now)
+        answered += puts.store(self._messages, now)
+        for queue, same in [*deletes.items(), *held_deletes.items()]:
+            self._delete(queue, same, now)
         for together in groups.values():
             left = self._take(together, now)
             answered += together[: len(together) - len(left)]
@@ -176,9 +197,8 @@ class Batch:
                 for request in requests:
                     request.value = self._messages.delete(queue, request.what, now, _NOTHING, request.receipts)
                 return
-        deleted = iter(self._messages.delete(queue, ids, now, _NOTHING, receipts))
-        for request in requests:
-            request.value = [next(deleted) for _ in request.what]
+        deleted = self._messages.delete(queue, ids, now, _NOTHING, receipts)
+        _share(deleted, requests)
 
     def _take(self, requests: list[Request], now: float) -> list[Request]:
         """Each of these, which are equal, gets up to its limit of messages, and none that another got.
@@ -198,8 +218,10 @@ class Batch:
             if has_dead(rows, most):
                 return requests[start:]
             taken = act(self._messages, like, queue, rows, now)
-            for number, request in enumerate(some):
-                request.value = taken[number * limit : (number + 1) * limit]
+            place = 0
+            for request in some:
+                request.value = taken[place : place + limit]
+                place += limit
         return []
 
     def do(self, request: Request, queue: QueueRecord, now: float) -> Any:
@@ -250,9 +272,10 @@ class _Puts:
     """The puts of a batch: those that are alike, which go quicker together, and the others."""
 
     def __init__(self) -> None:
+        # Queues of which is known that nothing speaks against a put that is like the first: nearly all puts are.
+        self.open: dict[Key, list[Request]] = {}
         self._ttl = -1
-        self._plain: list[Request] = []
-        self._plain_drafts: list[Puts] = []
+        self._plain: dict[QueueRecord, list[Request]] = {}
         self._others: list[Request] = []
         self._other_drafts: list[Puts] = []
         self.count = 0  # drafts
@@ -280,13 +303,23 @@ class _Puts:
             held.queues.add(queue.name)
         return True
 
+    def follow(self, like: list[Request], request: Request) -> bool:
+        """Add it to those of its queue, which are open; False where it isn't like them."""
+        if request.quota is not None or not request.what:
+            return False
+        ttl = self._ttl
+        for draft in request.what:
+            if draft.hide or draft.ttl != ttl or draft.meta is not None or draft.only_new:
+                return False
+        like.append(request)
+        return True
+
     def add(self, queue: QueueRecord, request: Request) -> bool:
         """False where it must be put with care, and by itself."""
         drafts: Sequence[Draft] = request.what
         for draft in drafts:
             if draft.only_new:
                 return False
-        self.count += len(drafts)
         if self._ttl < 0:
             self._ttl = drafts[0].ttl
         for draft in drafts:
@@ -294,17 +327,40 @@ class _Puts:
                 self._others.append(request)
                 self._other_drafts.append((queue, drafts))
                 return True
-        self._plain.append(request)
-        self._plain_drafts.append((queue, drafts))
+        like = self._plain.get(queue)
+        if like is None:
+            like = self._plain[queue] = []
+            if queue.policy is NO_POLICY:
+                self.open[request.key] = like
+        like.append(request)
         return True
 
-    def store(self, messages: Messages, now: float) -> None:
+    def store(self, messages: Messages, now: float) -> list[Request]:
+        """Store them all; answers the requests."""
+        stored = self._others
         if self._plain:
-            for request, done in zip(self._plain, messages.put_plain(self._plain_drafts, self._ttl, now), strict=True):
-                request.value = done
+            drafts = [
+                (queue, [draft for request in like for draft in request.what]) for queue, like in self._plain.items()
+            ]
+            outcomes = messages.put_plain(drafts, self._ttl, now)
+            for like, done in zip(self._plain.values(), outcomes, strict=True):
+                self.count += len(done)
+                _share(done, like)
+                stored = stored + like
         if self._others:
             for request, done in zip(self._others, messages.put(self._other_drafts, now), strict=True):
+                self.count += len(done)
                 request.value = done
+        return stored
+
+
+def _share(done: Sequence[Any], requests: list[Request]) -> None:
+    """Give each request what became of its own drafts or ids."""
+    start = 0
+    for request in requests:
+        end = start + len(request.what)
+        request.value = done[start:end]
+        start = end
 
 
 def _takes(request: Request) -> bool:

@@ -68,6 +68,7 @@ class Directory:
             record.stored = True
             _, record.place, record.messages, record.hidden, record.bytes, due = row
             record.due = NEVER if due is None else due
+            record.written = (record.place, record.due)
             if record.hidden:
                 record.shows_at = self.first_shown(record)
         if self._policed:
@@ -343,13 +344,19 @@ class Directory:
                 account.counted = False
                 totals.append((account.messages, account.bytes, account.number))
         self._counted_accounts.clear()
-        self._executemany("UPDATE accounts SET messages = ?, bytes = ? WHERE number = ?", totals)
-        counts: list[tuple[Any, ...]] = []
+        if totals:
+            self._executemany("UPDATE accounts SET messages = ?, bytes = ? WHERE number = ?", totals)
+        counts: list[tuple[int, int, int, int]] = []
+        moved: list[tuple[Any, ...]] = []
         for queue in self._changed:
             queue.changed = False
             due = None if queue.due == NEVER else queue.due
+            place_and_due = (queue.place, queue.due)
+            if queue.stored and queue.written == place_and_due:
+                counts.append((queue.messages, queue.hidden, queue.bytes, queue.number))
+                continue
             if queue.stored:
-                counts.append((queue.place, queue.messages, queue.hidden, queue.bytes, due, queue.number))
+                moved.append((queue.place, queue.messages, queue.hidden, queue.bytes, due, queue.number))
             elif queue.number:
                 self._execute(
                     "INSERT INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -359,10 +366,15 @@ class Directory:
                     ),
                 )  # fmt: skip
                 queue.stored = True
+            queue.written = place_and_due
         self._changed.clear()
-        self._executemany(
-            "UPDATE queues SET place = ?, messages = ?, hidden = ?, bytes = ?, due = ? WHERE number = ?", counts
-        )
+        # Four indexes have the place or the due time: where neither changed, none of their pages has to be written.
+        if counts:
+            self._executemany("UPDATE queues SET messages = ?, hidden = ?, bytes = ? WHERE number = ?", counts)
+        if moved:
+            self._executemany(
+                "UPDATE queues SET place = ?, messages = ?, hidden = ?, bytes = ?, due = ? WHERE number = ?", moved
+            )
 
     def trim(self) -> None:
         """Between transactions: keep no more in memory than there may be."""

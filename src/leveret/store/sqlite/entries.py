@@ -28,7 +28,7 @@ class QueueRecord:
 
     __slots__ = (
         "account", "activity", "bytes", "changed", "counted_in", "due", "hidden", "messages", "name", "number", "place",
-        "policy", "shows_at", "stored",
+        "policy", "shows_at", "stored", "written",
     )  # fmt: skip
 
     def __init__(self, account: AccountRecord, number: int, name: str) -> None:
@@ -44,5 +44,6 @@ class QueueRecord:
         self.policy = NO_POLICY
         self.stored = False
         self.changed = False
+        self.written: tuple[int | None, float] = (None, NEVER)  # the place and the due time that the file has
         self.activity: Activity | None = None  # what was done to it in the transaction `counted_in`
         self.counted_in = 0

@@ -11,7 +11,7 @@ from leveret.store.sqlite.directory import Directory, Execute
 from leveret.store.sqlite.entries import QueueRecord
 from leveret.store.sqlite.lookups import Row
 from leveret.store.sqlite.messages import Messages
-from leveret.store.sqlite.rows import COLUMNS, HIDDEN, LENGTH, SEQUENCE, checksum, encode_meta, marks, message
+from leveret.store.sqlite.rows import COLUMNS, SEQUENCE, checksum, count_hidden, encode_meta, marks, message, size_of
 
 
 class Burial(NamedTuple):
@@ -55,7 +55,7 @@ class Letters:
         self.burials.append(Burial(account, queue.name, name, len(rows), now))
 
     def _move(self, queue: QueueRecord, row: Row, target: QueueRecord, now: float) -> None:
-        letter = message(row)
+        letter = message(row, queue.number)
         if target.place is None:
             self._directory.appear(target)
 
@@ -66,7 +66,7 @@ class Letters:
         id, expires, meta = dead_letter(letter, queue.name, target.policy, taken, now)
         encoded = encode_meta(meta)
         self._execute("DELETE FROM messages WHERE sequence = ?", (row[SEQUENCE],))
-        self._messages.gone(queue, 1, row[HIDDEN], row[LENGTH])
+        self._messages.gone(queue, 1, count_hidden((row,)), size_of(row))
         self._execute(
             f"INSERT INTO messages VALUES ({marks(COLUMNS)})",
             (

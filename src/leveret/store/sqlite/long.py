@@ -16,7 +16,8 @@ from leveret.store.sqlite.letters import Letters
 from leveret.store.sqlite.lookups import ALL, LAST, PIECE, Row, Span
 from leveret.store.sqlite.messages import Messages
 from leveret.store.sqlite.requests import Kind, Request
-from leveret.store.sqlite.rows import DELIVERIES, LENGTH, SEQUENCE, SOME, DamagedMessage, message
+from leveret.store.sqlite.rows import DELIVERIES, SEQUENCE, SOME, DamagedMessage, message, size_of
+from leveret.store.sqlite.rows import messages as read_messages
 
 SWEEP: Final = 2 * PIECE  # messages that a sweep frees at most, about
 _BURIALS: Final = 200  # accounts or queues that are deleted in one go
@@ -65,7 +66,7 @@ def following(span: Span, filters: Filters, rows: list[Row]) -> Span:
 def act(messages: Messages, request: Request, queue: QueueRecord, rows: list[Row], now: float) -> list[Any]:
     """Do to the rows that match what a request wants done; answers the messages."""
     if request.kind is Kind.SELECT:
-        return [message(found) for found in rows]
+        return read_messages(rows, queue.number)
     if request.kind is Kind.UPDATE_MATCHING:
         return messages.change(queue, rows, request.change, now)
     return messages.remove(queue, rows)
@@ -141,7 +142,7 @@ class LongRequests:
                     rows = self._messages.whole(rows)
             done = act(self._messages, request, queue, rows, request.now)
             left = None if left is None else left - len(done)
-            room = None if room is None else room - sum([each[LENGTH] for each in rows])
+            room = None if room is None else room - sum([size_of(each) for each in rows])
             if request.want is _NOTHING:
                 if done and request.kind is Kind.SELECT:
                     return [SOME]
@@ -176,7 +177,7 @@ class LongRequests:
                 dead.append(each)
                 continue
             if room is not None:
-                room -= each[LENGTH]
+                room -= size_of(each)
                 if room < 0 and (alive or not first):
                     break
             alive.append(each)
@@ -211,7 +212,7 @@ class LongRequests:
                 rows = self._messages.buried_rows(number, after, PIECE, request.want)
                 for row in rows:
                     with suppress(DamagedMessage):  # it is gone, as it was to be
-                        found.append(message(row))
+                        found.append(message(row, number))
                 if len(rows) < PIECE:
                     return found
                 after = rows[-1][SEQUENCE]

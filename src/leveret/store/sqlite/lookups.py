@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from leveret.model import NEVER, Filters, Message, Want
 from leveret.store.sqlite.directory import Directory, Execute
 from leveret.store.sqlite.entries import QueueRecord
-from leveret.store.sqlite.rows import ID, LENGTH, SEQUENCE, WHOLE, batches, columns_of, message
+from leveret.store.sqlite.rows import BODY, ID, SEQUENCE, WHOLE, batches, columns_of, message
 from leveret.store.sqlite.statements import select_all, select_by_ids, select_by_sequences, select_visible
 
 PIECE: Final = 500  # messages that are touched in one go; between two such, others get their turn
@@ -36,7 +36,7 @@ class Lookups:
         if not queue.messages:
             return [None] * len(ids)
         columns = columns_of(want)
-        return [None if found is None else message(found) for found in self._by_ids(queue, ids, columns)]
+        return [None if found is None else message(found, queue.number) for found in self._by_ids(queue, ids, columns)]
 
     def _by_ids(self, queue: QueueRecord, ids: Sequence[str], columns: str) -> list[Row | None]:
         found: dict[str, Row] = {}
@@ -75,7 +75,8 @@ class Lookups:
         # Row by row: to read the bodies of all could take more memory than there is.
         fit: list[Row] = []
         for each in found:
-            room -= each[LENGTH]
+            body = each[BODY]
+            room -= len(body) if type(body) is bytes else body
             if room < 0:
                 found.close()
                 break

@@ -12,19 +12,21 @@ from typing import Any, Final
 from leveret.model import HELD, NEVER, Change, Message, Want
 from leveret.store.sqlite.arrivals import Arrivals
 from leveret.store.sqlite.entries import QueueRecord
-from leveret.store.sqlite.lookups import PIECE, Row
+from leveret.store.sqlite.lookups import LAST, PIECE, Row
 from leveret.store.sqlite.rows import (
-    HIDDEN,
     ID,
-    LENGTH,
     SEQUENCE,
     SOME,
     batches,
     columns_of,
+    count_hidden,
     is_held,
     message,
+    messages,
+    size_of,
 )
 from leveret.store.sqlite.statements import (
+    between_sequences,
     count_by_ids,
     delete_by_ids,
     update,
@@ -130,7 +132,7 @@ class Messages(Arrivals):
         if want is Want.NOTHING:
             deleted = dict.fromkeys(there, SOME)
         else:
-            deleted = {id: message(found) for id, found in there.items()}
+            deleted = {id: message(found, queue.number) for id, found in there.items()}
         if there and self.tally.on:
             self._counts(queue).deleted += len(there)
         self.remove_rows(queue, list(there.values()))
@@ -151,15 +153,23 @@ class Messages(Arrivals):
     def _delete_unseen(self, queue: QueueRecord, ids: Sequence[str]) -> bool:
         """Delete them all, where all are there; else none of them."""
         count = hidden = length = 0
+        first, last = LAST, 0
         for size, _, some in batches(ids):
             counted = self._execute(count_by_ids(size), (queue.number, *some)).fetchone()
+            if not counted[0]:
+                return False
             count += counted[0]
             hidden += int(counted[1])
             length += int(counted[2])
+            first = min(first, counted[3])
+            last = max(last, counted[4])
         if count < len(ids) or len(set(ids)) < len(ids):
             return False
-        for size, _, some in batches(ids):
-            self._execute(delete_by_ids(size), (queue.number, *some))
+        if last - first == count - 1:
+            self._execute(between_sequences("DELETE FROM messages"), (first, last))
+        else:
+            for size, _, some in batches(ids):
+                self._execute(delete_by_ids(size), (queue.number, *some))
         if self.tally.on:
             self._counts(queue).deleted += count
         self.gone(queue, count, hidden, length)
@@ -174,7 +184,7 @@ class Messages(Arrivals):
         self._directory.bury(queue)
 
     def remove(self, queue: QueueRecord, rows: list[Row]) -> list[Message]:
-        deleted = [message(found) for found in rows]
+        deleted = messages(rows, queue.number)
         if rows and self.tally.on:
             self._counts(queue).deleted += len(rows)
         self.remove_rows(queue, rows)
@@ -217,33 +227,38 @@ class Messages(Arrivals):
             if ttl and now + ttl < queue.due:
                 self._expect(queue, now + ttl)
             if hide is not None:
-                was_hidden = sum([found[HIDDEN] for found in rows])
+                was_hidden = count_hidden(rows)
                 queue.hidden += (len(rows) if hide else 0) - was_hidden
                 if hide and now + hide < queue.shows_at:
                     queue.shows_at = now + hide
                 if hide and counts and self.tally.on:
                     self._counts(queue).claimed += len(rows)
             self._directory.change(queue)
-        changed: list[Message] = []
-        for found in rows:
-            made = message(found)
-            if ttl is not None:
-                made.expires = now + ttl if ttl else NEVER
-            if hide is not None:
-                made.visible_at = now + hide if hide else 0.0
-                if hide and counts:
-                    made.deliveries += 1
-            changed.append(made)
+        changed = messages(rows, queue.number)
+        if ttl is not None:
+            expires = now + ttl if ttl else NEVER
+            for made in changed:
+                made.expires = expires
+        if hide is not None:
+            visible_at = now + hide if hide else 0.0
+            delivered = 1 if hide and counts else 0
+            for made in changed:
+                made.visible_at = visible_at
+                made.deliveries += delivered
         return changed
 
     def remove_rows(self, queue: QueueRecord, rows: Sequence[Row]) -> None:
         if rows:
             self._on_sequences("DELETE FROM messages", [], rows)
-            hidden = sum([found[HIDDEN] for found in rows])
-            self.gone(queue, len(rows), hidden, sum([found[LENGTH] for found in rows]))
+            self.gone(queue, len(rows), count_hidden(rows), sum([size_of(found) for found in rows]))
 
     def _on_sequences(self, statement: str, values: list[Any], rows: Sequence[Row]) -> None:
-        for size, _, some in batches([found[SEQUENCE] for found in rows]):
+        sequences = [found[SEQUENCE] for found in rows]
+        first, last = min(sequences), max(sequences)
+        if last - first == len(sequences) - 1:
+            self._execute(between_sequences(statement), [*values, first, last])
+            return
+        for size, _, some in batches(sequences):
             self._execute(where_sequences(statement, size), [*values, *some])
 
     def gone(self, queue: QueueRecord, count: int, hidden: int, size: int) -> None:

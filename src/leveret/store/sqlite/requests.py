@@ -37,14 +37,18 @@ class Kind(IntEnum):
 
 
 NOTHING: Final = Change()
+_ALL: Final = Want.ALL
 
 
 class Request(Pending[Any]):
     """One operation, from who asks for it to the shard's thread and back.
 
-    The shard's thread sets `value` or `error`; on a loop that waits for it, `tell` then makes it the answer.
+    The shard's thread sets `value` or `error`, of which the loop that waits for it makes the answer.
     """
 
+    # As attributes of the class, as those of `Pending` are, so that to make one sets little.
+    want: Want = _ALL
+    change: Change = NOTHING
     receipts: Sequence[str] | None = None  # one for each id, where only what they hold is meant
     quota: Quota | None = None  # of the account, for a put
     value: Any = None
@@ -57,18 +61,13 @@ class Request(Pending[Any]):
     wake: Lock | None = None
 
     def __init__(
-        self, kind: Kind, key: Key, what: Any, now: float, want: Want = Want.ALL, change: Change = NOTHING
+        self, kind: Kind, key: Key, what: Any, now: float, want: Want = _ALL, change: Change = NOTHING
     ) -> None:
         self.kind = kind
         self.key = key
         self.what = what
         self.now = now
-        self.want = want
-        self.change = change
-
-    def tell(self) -> None:
-        """What was found, to who waits on the loop. Only from there."""
-        if self.error is None:
-            self.resolve(self.value)
-        else:
-            self.fail(self.error)
+        if want is not _ALL:
+            self.want = want
+        if change is not NOTHING:
+            self.change = change

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 from zlib import crc32
@@ -14,12 +14,10 @@ from leveret.store.base import StoreError
 # What is read of a message, in the order in which `message` takes it.
 _ALL: Final = Want.ALL
 
-WHOLE: Final = (
-    "sequence, id, created, expires, visible_at, deliveries, hidden, length(body), checksum, body, meta, queue"
-)
-WITHOUT_BODY: Final = (
-    "sequence, id, created, expires, visible_at, deliveries, hidden, length(body), NULL, NULL, meta, queue"
-)
+# Few columns, since each takes its time: `visible_at` is 0.0 where the message isn't hidden, and where no body is
+# wanted, its size is in its place.
+WHOLE: Final = "sequence, id, created, expires, visible_at * hidden, deliveries, body, meta, checksum"
+WITHOUT_BODY: Final = "sequence, id, created, expires, visible_at * hidden, deliveries, length(body), meta, NULL"
 
 
 def columns_of(want: Want) -> str:
@@ -32,8 +30,7 @@ ID: Final = 1
 CREATED: Final = 2
 VISIBLE_AT: Final = 4
 DELIVERIES: Final = 5
-HIDDEN: Final = 6
-LENGTH: Final = 7
+BODY: Final = 6
 
 COLUMNS: Final = 11  # of the table, and so of what `row` makes
 PLAIN_COLUMNS: Final = 4  # of a plain message, where the rest is common: queue, id, checksum, body
@@ -49,7 +46,7 @@ class DamagedMessage(StoreError):
 
 def row(
     sequence: int, queue: int, draft: Draft, created: float
-) -> tuple[int, int, str, float, float | None, int, float, int, int, bytes, bytes | None]:
+) -> tuple[int, int, str, float, float | None, int, float, int, int, bytearray, bytes | None]:
     """A new message as a row of the table."""
     meta = None if draft.meta is None else encode_meta(draft.meta)
     hide = draft.hide
@@ -64,33 +61,58 @@ def row(
         created + hide,
         0,
         checksum(queue, draft.id, draft.body, meta),
-        draft.body,
+        bytearray(draft.body),  # SQLite's module looks for adapters of bytes, which takes longer than a copy
         meta,
     )
 
 
-def message(found: tuple[Any, ...]) -> Message:
-    """The message in columns `WHOLE` or `WITHOUT_BODY`; `DamagedMessage` where its checksum is wrong."""
-    made = _new(Message)
-    made.sequence, made.id, made.created, expires, visible_at, made.deliveries, hidden, _, check, body, meta, queue = (
-        found
-    )
-    made.visible_at = visible_at if hidden else 0.0
-    made.expires = NEVER if expires is None else expires
-    made.meta = None if meta is None else decode_meta(meta)
-    if body is None:
-        made.body = b""
-    else:
-        made.body = body
-        if check != checksum(queue, made.id, body, meta):
-            raise DamagedMessage(f"the message '{made.id}' is damaged, and is not handed out: delete it by its id")
-    return made
+def message(found: tuple[Any, ...], queue: int) -> Message:
+    """The message in columns `WHOLE` or `WITHOUT_BODY` of the queue; `DamagedMessage` where its checksum is wrong."""
+    return messages((found,), queue)[0]
+
+
+def messages(rows: Iterable[tuple[Any, ...]], queue: int) -> list[Message]:
+    """The messages in such rows: one loop without calls of its own, since there are many."""
+    all: list[Message] = []
+    for found in rows:
+        made = _new(Message)
+        made.sequence, id, made.created, expires, made.visible_at, made.deliveries, body, meta, check = found
+        made.id = id
+        made.expires = NEVER if expires is None else expires
+        made.meta = None
+        if type(body) is bytes:
+            made.body = body
+            sum = crc32(body, crc32(id.encode(), queue))
+            if check != (sum if meta is None else crc32(meta, sum)):
+                raise _damaged(id)
+        elif check is None:
+            made.body = b""
+        else:
+            raise _damaged(id)
+        if meta is not None:
+            made.meta = decode_meta(meta)
+        all.append(made)
+    return all
+
+
+def _damaged(id: str) -> DamagedMessage:
+    return DamagedMessage(f"the message '{id}' is damaged, and is not handed out: delete it by its id")
+
+
+def size_of(found: tuple[Any, ...]) -> int:
+    """The bytes of the body of the message in these columns."""
+    body = found[BODY]
+    return len(body) if type(body) is bytes else int(body)
+
+
+def count_hidden(rows: Iterable[tuple[Any, ...]]) -> int:
+    """How many of the messages in these columns are hidden, or were when anybody looked last."""
+    return sum([found[VISIBLE_AT] != 0.0 for found in rows])
 
 
 def is_held(found: tuple[Any, ...], receipt: str, now: float) -> bool:
     """Whether the message in these columns is held by who shows the receipt."""
-    visible_at = found[VISIBLE_AT] if found[HIDDEN] else 0.0
-    return holds(receipt, found[SEQUENCE], found[CREATED], found[DELIVERIES], visible_at, now)
+    return holds(receipt, found[SEQUENCE], found[CREATED], found[DELIVERIES], found[VISIBLE_AT], now)
 
 
 def checksum(queue: int, id: str, body: bytes, meta: bytes | None) -> int:

@@ -291,9 +291,12 @@ class Shard:
                 for draft in request.what:
                     tell(account, queue, now + draft.hide if draft.hide else now)
             elif request.change is not NOTHING and request.change.hide is not None and request.value:
+                hide = request.change.hide
                 for changed in request.value:
                     if changed is not None and changed is not HELD:
-                        tell(*request.key, now + request.change.hide)
+                        tell(*request.key, now + hide)
+                        if hide:  # all at the same time, of which it is enough to know once
+                            break
 
     def _sort_out(self, error: Exception) -> Exception:
         """What to tell who asked; `Broken` where nobody can be told anything any more."""

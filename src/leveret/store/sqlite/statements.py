@@ -33,7 +33,8 @@ def select_by_ids(columns: str, count: int) -> str:
 @cache
 def count_by_ids(count: int) -> str:
     return (
-        f"SELECT count(*), total(hidden), total(length(body)) FROM messages WHERE queue = ? AND id IN ({marks(count)})"
+        "SELECT count(*), total(hidden), total(length(body)), min(sequence), max(sequence) "
+        f"FROM messages WHERE queue = ? AND id IN ({marks(count)})"
     )
 
 
@@ -74,3 +75,9 @@ def update(ttl: bool, hide: bool | None, counts: bool) -> str:
 @cache
 def where_sequences(statement: str, count: int) -> str:
     return f"{statement} WHERE sequence IN ({marks(count)})"
+
+
+@cache
+def between_sequences(statement: str) -> str:
+    """For rows that have all places from one to another: less to look up, and no list to be made of them first."""
+    return f"{statement} WHERE sequence BETWEEN ? AND ?"

@@ -171,13 +171,14 @@ class Writer:
                 self._sleep()
             with self._inbox_lock:
                 self._left, self._inbox = self._inbox, []
-        size = 0
-        for count, request in enumerate(self._left[:BATCH]):
-            if request.kind is _PUT:
-                for draft in request.what:
-                    size += len(draft.body)
-                if size > BATCH_BYTES and count:
-                    return self._take_left(count)
+        some = self._left[:BATCH]
+        if sum([len(draft.body) for request in some if request.kind is _PUT for draft in request.what]) > BATCH_BYTES:
+            size = 0
+            for count, request in enumerate(some):
+                if request.kind is _PUT:
+                    size += sum([len(draft.body) for draft in request.what])
+                    if size > BATCH_BYTES and count:
+                        return self._take_left(count)
         return self._take_left(BATCH)
 
     def _take_left(self, count: int) -> list[Request]:
@@ -224,14 +225,15 @@ class Writer:
 
     def _reply(self, requests: list[Request]) -> None:
         posts: dict[LoopThread, list[Request]] = {}
+        last: LoopThread | None = None
+        some: list[Request] = []
         for request in requests:
             loop = request.loop
             if loop is not None:
-                some = posts.get(loop)
-                if some is None:
-                    posts[loop] = [request]
-                else:
-                    some.append(request)
+                if loop is not last:
+                    last = loop
+                    some = posts.setdefault(loop, [])
+                some.append(request)
             elif request.wake is not None:
                 wake, request.wake = request.wake, None
                 wake.release()
@@ -358,6 +360,9 @@ def _resolve(requests: list[Request]) -> None:
     """On the loop that asked."""
     for request in requests:
         try:
-            request.tell()
+            if request.error is None:
+                request.resolve(request.value)
+            else:
+                request.fail(request.error)
         except Exception:  # one listener's failure is not the next one's
             _log.exception("the answer of the store could not be told")

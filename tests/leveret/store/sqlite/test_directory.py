@@ -1,0 +1,58 @@
+"""What the file knows of queues: all that changed, at the end of each transaction, and no more."""
+
+from __future__ import annotations
+
+from leveret.model import Draft, Filters, Page
+from support.disk import OpenStore
+from support.interface_conformance import Heard
+from support.subject import START as NOW
+
+
+def updates(seen: list[str]) -> list[str]:
+    return [text for text in seen if text.startswith("UPDATE queues")]
+
+
+def draft(id: str, ttl: int = 600) -> Draft:
+    return Draft(id, b"", ttl, 0)
+
+
+def test_counts_alone_are_written_without_the_columns_that_indexes_have(open_store: OpenStore) -> None:
+    store = open_store()
+    store.put("a", "q", [draft("1")], NOW)
+    seen: list[str] = []
+    store._writers[0]._connection.set_trace_callback(seen.append)
+    store.put("a", "q", [draft("2")], NOW + 1)
+    (update,) = updates(seen)
+    assert "place" not in update
+    assert "due" not in update
+
+
+def test_a_due_time_that_gets_earlier_outlives_a_restart(open_store: OpenStore) -> None:
+    store = open_store()
+    store.put("a", "q", [draft("1")], NOW)
+    store.put("a", "q", [draft("2", ttl=5)], NOW)
+    store.close()
+    heard = Heard()
+    store = open_store(signals=heard)
+    assert [message.id for message in store.select("a", "q", Filters(), NOW + 6)] == ["1"]
+    assert heard.dues[0] == NOW + 5
+
+
+def test_a_place_that_changes_outlives_a_restart(open_store: OpenStore) -> None:
+    store = open_store()
+    for queue in ("first", "second"):
+        store.put("a", queue, [draft("1")], NOW)
+    store.delete("a", "first", ["1"], NOW)
+    store.put("a", "first", [draft("2")], NOW)  # it comes back, behind the other
+    store.put("a", "first", [draft("3")], NOW)
+    store.close()
+    assert open_store().list_queues("a", Page(), NOW) == ["second", "first"]
+
+
+def test_counts_outlive_a_restart(open_store: OpenStore) -> None:
+    store = open_store()
+    for number in range(3):
+        store.put("a", "q", [Draft(f"{number}", b"xy", 600, 0)], NOW)
+    store.close()
+    (state,) = open_store().describe_queues("a", Page(), NOW)
+    assert (state.messages, state.bytes) == (3, 6)
