@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import cycle
 
 from bench.inprocess.requests import Place, Workload
 from bench.inprocess.serving import InProcess, Peer
@@ -51,10 +50,13 @@ class Feeder:
         self.ends = [server.connect(thread) for _ in range(connections)]
 
     def at_once(self, requests: Sequence[bytes]) -> None:
-        """Feed one request after the other, each of which is answered in the same call."""
+        """Feed one request after the other, each of which is answered in the same call: as many in a turn of the loop
+        as there are connections; its answers are written when it ends."""
         feeds = [connection.data_received for connection, _ in self.ends]
-        for feed, request in zip(cycle(feeds), requests, strict=False):
-            feed(request)
+        for start in range(0, len(requests), len(feeds)):
+            for feed, request in zip(feeds, requests[start : start + len(feeds)], strict=False):
+                feed(request)
+            self._thread.turn.flush()
 
     def in_turns(self, requests: Sequence[bytes], done: Future[_Moment]) -> None:
         """Feed each connection its next request in the loop's turn after its answer; `done` when all are answered."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 from scalestack.event.deadlines import Deadlines
 from scalestack.event.makers import LoopMaker
 from scalestack.event.pending import Answer, Pending
+from scalestack.event.turn import Turn
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class LoopThread:
         self.tally: Any = None
         self.clock: Callable[[], float]  # the loop's, in seconds
         self.deadlines: Deadlines  # of this thread, which alone may call them
+        self.turn: Turn  # the same
         self._make_loop = make_loop
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started: Future[None] = Future()
@@ -124,6 +126,7 @@ class LoopThread:
             self.loop = loop
             self.clock = loop.time
             self.deadlines = Deadlines(loop.time, self.later, self._failed)
+            self.turn = Turn(loop.call_soon, self._failed)
         except BaseException as error:
             self._started.set_exception(error)
             return

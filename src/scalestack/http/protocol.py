@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Awaitable
 from time import monotonic
 from typing import Final, cast
@@ -37,7 +36,7 @@ class HttpConnection(Connection):
     """One client. Each call runs on the loop that owns the connection."""
 
     __slots__ = (
-        "_access", "_backlog", "_backlog_size", "_began", "_behind", "_deaf", "_draining", "_entry", "_eof",
+        "_access", "_backlog", "_began", "_behind", "_deaf", "_draining", "_entry", "_eof",
         "_feeding", "_head", "_heads", "_idle_timeout", "_in_head", "_last", "_owes_continue", "_parser",
         "_plain", "_request", "_resting", "_shared", "_streaming", "_tally", "_timeouts", "_waiting",
         "_writable",
@@ -54,9 +53,8 @@ class HttpConnection(Connection):
         self._parser = RequestParser(shared.parser_limits, self._on_request, self._on_expect, self._heads)
         self._waiting: Pending[Response] | asyncio.Task[None] | None = None  # the answer under way
         self._request: Request | None = None  # whose answer that is, where it is pending
-        self._behind: deque[Request | HttpError] | None = None  # parsed, and waiting for their turn
-        self._backlog: list[bytes] = []  # not parsed yet
-        self._backlog_size = 0
+        self._behind: list[Request | HttpError] = []  # parsed, and waiting for their turn
+        self._backlog: bytearray | None = None  # not parsed yet
         self._feeding = False
         self._resting = False  # it has had its turn on the loop, and goes on after the others
         self._deaf = False  # reading is paused
@@ -78,8 +76,8 @@ class HttpConnection(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._last = True
-        self._behind = None
-        self._backlog.clear()
+        self._behind.clear()
+        self._backlog = None
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = self._request = None
@@ -96,11 +94,9 @@ class HttpConnection(Connection):
                 self._hold(data)
             return
         parser = self._parser
-        found = (
-            recognize(data, self._head, self._heads, self._shared.router.paths, parser.longest)
-            if parser.fresh
-            else None
-        )
+        found = None
+        if parser.fresh:
+            found = recognize(data, self._head, self._heads, self._shared.router.paths, parser.longest)
         if found is not None:  # as nearly always
             request, entry, parameters = found
             self._head = request.head
@@ -126,6 +122,7 @@ class HttpConnection(Connection):
 
     def eof_received(self) -> bool:
         """The client has sent its last byte. It may be gone, or still wait for answers."""
+        self.thread.turn.flush()
         waiting = self._waiting
         if self._last or self._streaming or (waiting is None and not self._behind and not self._backlog):
             return False  # of a stream that has no end, nobody hears any more who sends nothing any more
@@ -150,12 +147,6 @@ class HttpConnection(Connection):
                 return
             taken += self._parser.feed(memoryview(data)[taken:])
 
-    def _queue(self, item: Request | HttpError) -> None:
-        """Let it wait for its turn. An empty deque takes 760 bytes: there is none until something waits."""
-        if self._behind is None:
-            self._behind = deque()
-        self._behind.append(item)
-
     def is_answering(self) -> bool:
         return self._waiting is not None
 
@@ -169,9 +160,10 @@ class HttpConnection(Connection):
             self._advance()
 
     def _hold(self, data: bytes) -> None:
-        self._backlog.append(data)
-        self._backlog_size += len(data)
-        if self._backlog_size > _MAX_BACKLOG:
+        if self._backlog is None:
+            self._backlog = bytearray()
+        self._backlog += data
+        if len(self._backlog) > _MAX_BACKLOG:
             waiting = self._waiting
             if isinstance(waiting, Pending) and waiting.cancel():
                 self._waiting = self._request = None
@@ -213,7 +205,7 @@ class HttpConnection(Connection):
             self._in_head = False  # the next one has a time of its own
             self._owes_continue = False
             if self._waiting is not None or self._writable is not None or self._behind:
-                self._queue(request)
+                self._behind.append(request)
                 return
             if self._last:
                 return
@@ -228,7 +220,7 @@ class HttpConnection(Connection):
         try:
             if entry is None:
                 entry, parameters = self._shared.router.find(request.line)
-            # With so many arguments as are written here, CPython makes the call without a tuple and a list in between.
+            # Written so, CPython makes the call without a tuple and a list in between.
             if len(parameters) == 3:
                 first, second, third = parameters
                 answer = entry.handler(request, first, second, third)
@@ -239,7 +231,7 @@ class HttpConnection(Connection):
                 answer = entry.handler(request, *parameters)
         except Exception as error:
             answer = failure(request, error, self._shared.translate)
-        # `_is_plain`, without a call.
+        # Sent in one piece, on a connection that stays open, and nobody wants to know of it.
         if (
             type(answer) is Response
             and self._plain
@@ -259,7 +251,7 @@ class HttpConnection(Connection):
                 cell.counts[0 if seconds <= FIRST else bisect_left(BOUNDS, seconds)] += 1
                 cell.sum += seconds
                 began = now
-            self.transport.write(encode_usual(answer, began))
+            self.thread.turn.write(self.transport, encode_usual(answer, began))
             return
         self._began = began
         self._entry = entry
@@ -276,19 +268,19 @@ class HttpConnection(Connection):
 
     def _on_expect(self) -> None:
         if self._waiting is None and not self._behind:
-            self.transport.write(CONTINUE)
+            self._write(CONTINUE)
         else:
             self._owes_continue = True
 
     def _refuse(self, error: HttpError) -> None:
         """The bytes that came are no request: answer after those before it, and close."""
         if self._waiting is not None or self._behind:
-            self._queue(error)
+            self._behind.append(error)
             return
         tally: Tally | None = self.thread.tally
         if tally is not None:
             tally.refused(error.status)
-        self.transport.write(encode(problem(error), keep_alive=False))
+        self._write(encode(problem(error), keep_alive=False))
         if self._access is not None:
             self._access(self.peer, "-", "-", error.status, len(error.body()), 0.0)
         self._linger()
@@ -309,7 +301,10 @@ class HttpConnection(Connection):
             return  # the client is gone
         if (
             type(response) is Response
-            and self._is_plain(request, response)
+            and self._plain
+            and request.usual
+            and response.stream is None
+            and len(response.body) < PIECE
             and not (self._behind or self._backlog or self._owes_continue or self._deaf or self._feeding or self._eof)
         ):
             if self._tally is not None:
@@ -318,7 +313,9 @@ class HttpConnection(Connection):
                 seconds = monotonic() - self._began
                 self._tally.answered(self._entry, request.method, response.status, seconds, parked)
             self._waiting = None
-            self.transport.write(encode_usual(response, monotonic()))  # as nearly always: nothing else waits
+            self.thread.turn.write(
+                self.transport, encode_usual(response, monotonic())
+            )  # as nearly always: nothing else waits
             if self._parser.between:
                 self.expect(self._idle_timeout)
             else:
@@ -327,10 +324,6 @@ class HttpConnection(Connection):
             self._give_up()
         else:
             self._answered(request, response, error)
-
-    def _is_plain(self, request: Request, response: Response) -> bool:
-        """Whether the response is sent in one piece, the connection stays open, and nobody wants to know."""
-        return self._plain and request.usual and response.stream is None and len(response.body) < PIECE
 
     def _give_up(self) -> None:
         """The answer was cancelled before it began to wait, and so later than it was asked for."""
@@ -344,7 +337,7 @@ class HttpConnection(Connection):
 
     def _refuse_flood(self) -> None:
         # Who is not read from can't be seen to hang up, and must not take anything then.
-        self._behind = None
+        self._behind.clear()
         self._refuse(HttpError(400, "too-much-pipelined", "too much is sent behind a request that waits"))
 
     def _answered(self, request: Request, response: Response | None, error: BaseException | None) -> None:
@@ -359,6 +352,11 @@ class HttpConnection(Connection):
         self._send(request, response)
         self._advance()
 
+    def _write(self, data: bytes | memoryview) -> None:
+        """At once, and after what was put off to the end of the loop's turn."""
+        self.thread.turn.flush()
+        self.transport.write(data)
+
     def _send(self, request: Request, response: Response) -> None:
         keep_alive = request.keep_alive and not self._draining
         if response.stream is not None:
@@ -368,12 +366,13 @@ class HttpConnection(Connection):
         if len(data) > PIECE:
             self._waiting = self.thread.loop.create_task(self._send_in_pieces(request, response, data, keep_alive))
             return
-        self.transport.write(data)
+        self._write(data)
         self._sent(request, response.status, len(response.body), keep_alive)
 
     def _sent(self, request: Request, status: int, size: int, keep_alive: bool) -> None:
         if self._access is not None:
-            self._log_access(request, status, size)
+            method, target = request.method.decode("latin-1"), request.target.decode("latin-1")
+            self._access(self.peer, method, target, status, size, monotonic() - self._began)
         if not keep_alive:
             if self._draining and request.keep_alive:
                 self._linger()  # it was not told before, and may have sent more
@@ -381,7 +380,7 @@ class HttpConnection(Connection):
                 self._finish()
 
     async def _send_in_pieces(self, request: Request, response: Response, data: bytes, keep_alive: bool) -> None:
-        await send_in_pieces(data, self.transport.write, self._drained)
+        await send_in_pieces(data, self._write, lambda: self._writable)
         self._waiting = None
         self._sent(request, response.status, len(response.body), keep_alive and not self._draining)
         self._advance()
@@ -390,7 +389,7 @@ class HttpConnection(Connection):
         keep_alive = keep_alive and not request.http10
         self._streaming = request.method != b"HEAD"
         try:
-            sent = await send_stream(request, response, keep_alive, self.transport.write, self._drained)
+            sent = await send_stream(request, response, keep_alive, self._write, lambda: self._writable)
         except Exception as error:
             # What was sent can't be taken back: only cutting the connection says that the answer is not whole.
             _log.error("a stream failed", **named(request), exc_info=error)
@@ -402,14 +401,10 @@ class HttpConnection(Connection):
         self._sent(request, response.status, sent, keep_alive and not self._draining)
         self._advance()
 
-    def _drained(self) -> asyncio.Future[None] | None:
-        """What to wait for before more is written."""
-        return self._writable
-
     def _advance(self) -> None:
         """The request that all others waited for is answered: go on with the next."""
         while self._behind and self._waiting is None and self._writable is None and not self._last:
-            following = self._behind.popleft()
+            following = self._behind.pop(0)
             if isinstance(following, HttpError):
                 self._refuse(following)
             else:
@@ -418,11 +413,9 @@ class HttpConnection(Connection):
             return
         if self._owes_continue:
             self._owes_continue = False
-            self.transport.write(CONTINUE)
+            self._write(CONTINUE)
         if self._backlog:
-            data = b"".join(self._backlog)
-            self._backlog.clear()
-            self._backlog_size = 0
+            data, self._backlog = bytes(self._backlog), None
             self.data_received(data)
             if self._is_busy():
                 return
@@ -439,12 +432,6 @@ class HttpConnection(Connection):
         if self._tally is not None:
             parked = isinstance(self._waiting, Pending) and self._waiting.parked
             self._tally.answered(self._entry, request.method, status, monotonic() - self._began, parked)
-
-    def _log_access(self, request: Request, status: int, sent: int) -> None:
-        assert self._access is not None
-        seconds = monotonic() - self._began
-        target = request.target.decode("latin-1")
-        self._access(self.peer, request.method.decode("latin-1"), target, status, sent, seconds)
 
     # The end.
 
@@ -463,8 +450,9 @@ class HttpConnection(Connection):
         """All is answered: send what is left, and close."""
         self._last = True
         self._plain = False
-        self._behind = None
+        self._behind.clear()
         self.expect(self._timeouts.write)
+        self.thread.turn.flush()
         self.transport.close()
 
     def _linger(self) -> None:
@@ -472,8 +460,9 @@ class HttpConnection(Connection):
         (RFC 9112 section 9.6)."""
         self._last = True
         self._plain = False
-        self._behind = None
+        self._behind.clear()
         self.expect(_LINGER)
+        self.thread.turn.flush()
         if self.transport.can_write_eof():
             with contextlib.suppress(OSError, RuntimeError):
                 self.transport.write_eof()

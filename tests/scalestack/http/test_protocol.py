@@ -251,6 +251,38 @@ def test_what_is_half_closed_behind_much_that_is_pipelined_ends(raw):
     sender.join()
 
 
+@pytest.mark.parametrize("last", [b"/path/b", b"/stream", b"/coroutine", b"/big"])
+def test_answers_that_are_put_off_are_sent_before_those_that_are_not(raw, last):
+    for _ in range(2):  # the second time, the first ones are known by their bytes
+        raw.send(GET % b"/path/a").answer()
+        raw.send(GET % b"/path/a" + GET % last)
+        assert raw.answer().body == b"a"
+        assert raw.answer().status == 200
+
+
+def test_one_that_is_refused_behind_others_is_answered_last(raw):
+    raw.send(GET % b"/path/a" + GET % b"/path/b" + b"nonsense\r\n\r\n")
+    assert [raw.answer().body for _ in range(2)] == [b"a", b"b"]
+    assert raw.answer().status == 400
+    assert raw.at_end()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_client_that_sends_its_last_byte_with_its_request_is_answered(raw, times):
+    for _ in range(times - 1):
+        raw.send(GET % b"/path/a").answer()
+    raw.send(GET % b"/path/b")
+    raw.half_close()
+    assert raw.answer().body == b"b"
+    assert raw.at_end()
+
+
+def test_an_answer_is_there_before_the_connection_is_closed(raw):
+    raw.send(GET % b"/path/a" + (GET % b"/path/b").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert [raw.answer().body for _ in range(2)] == [b"a", b"b"]
+    assert raw.at_end()
+
+
 def test_a_thousand_pipelined_requests(raw):
     sender = threading.Thread(target=raw.send, args=((GET % b"/path/a") * 1000,))
     sender.start()
