@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import Enum
-from math import ceil, floor
-from typing import Final
+from math import ceil, floor, isinf
+from threading import local
+from typing import Final, Literal, TypeAlias
 
 NEVER: Final = math.inf
 MAX_SECONDS: Final = 2**31 - 1  # the longest ttl, hide or wait: 68 years
@@ -71,6 +72,13 @@ class Draft:
     only_new: bool = False  # leave the message that has its id as it is, if there is one
 
 
+class BlankDraft(Draft):
+    """One whose maker sets all there is: to call an `__init__` would take longer than that."""
+
+    __slots__ = ()
+    __init__ = object.__init__
+
+
 class Message:
     """A message as it was at the moment a store answered: a copy, which later changes don't reach."""
 
@@ -99,7 +107,7 @@ class Message:
     def ttl(self, now: float) -> int:
         """Seconds until it expires, rounded up; 0 where it never does. At least 1 for one that still will."""
         expires = self.expires
-        if expires == NEVER:
+        if isinf(expires):
             return 0
         left = expires - now - ROUNDING
         return ceil(left) if left > 0 else 1
@@ -120,12 +128,19 @@ class Message:
         return f"Message({self.id!r}, {len(self.body)} bytes, sequence={self.sequence})"
 
 
+class BlankMessage(Message):
+    """One whose maker sets all there is: to call an `__init__` would take longer than that."""
+
+    __slots__ = ()
+    __init__ = object.__init__
+
+
 HELD: Final = Message("", b"", 0, 0.0, NEVER, 0.0, 0, None)  # stands for one that was left alone: not this receipt's
 
 
 def _exact(seconds: float) -> int:
     """A wall time as a whole number, without loss: for the next centuries no float is finer."""
-    return int(seconds * (1 << 22)) if seconds != NEVER else 0
+    return 0 if isinf(seconds) else int(seconds * (1 << 22))
 
 
 def _lease(sequence: int, created: float, deliveries: int) -> str:
@@ -138,20 +153,25 @@ def holds(receipt: str, sequence: int, created: float, deliveries: int, visible_
     return visible_at > now and receipt.rpartition(".")[0] == _lease(sequence, created, deliveries)
 
 
-_second = (0, "1970-01-01T00:00:00")  # the one that was written last
+class _Second(local):
+    """The one that a thread has written last. Threads that shared one would pay for that, each time."""
+
+    written = (0, "1970-01-01T00:00:00")
+
+
+_second: Final = _Second()
 
 
 def timestamp(seconds: float) -> str:
     """A wall time as text (RFC 3339 section 5.6), in UTC and to the microsecond."""
-    global _second  # noqa: PLW0603 - what is shared is replaced, never changed
     whole = floor(seconds)
     micros = round((seconds - whole) * 1_000_000)
     if micros == 1_000_000:
         whole, micros = whole + 1, 0
-    known, text = _second
+    known, text = _second.written
     if known != whole:  # the messages of an answer have mostly come together
         text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        _second = whole, text
+        _second.written = whole, text
     return f"{text}.{micros:06d}Z"
 
 
@@ -304,12 +324,15 @@ class Change:
     hide: int | None = None  # seconds from now; 0 is visible; more than 0 is a delivery
 
 
-class Put(Enum):
-    """What became of a draft."""
+class Put:
+    """What became of a draft. Literals: of these, on a free-threaded Python, no thread counts the references."""
 
-    CREATED = "created"
-    REPLACED = "replaced"
-    EXISTS = "exists"  # it was for a new message only, and nothing is changed
+    CREATED: Final = "created"
+    REPLACED: Final = "replaced"
+    EXISTS: Final = "exists"  # it was for a new message only, and nothing is changed
+
+
+Outcome: TypeAlias = Literal["created", "replaced", "exists"]
 
 
 class Want(Enum):

@@ -125,10 +125,11 @@ class RestModule(Module[NoConfig]):
     def __init__(self, config: NoConfig, needs: Needs) -> None:
         super().__init__(config, needs)
         self._http = needs[HttpServer]
-        self._routes = Rest(needs[QueueService], needs[Audit]).routes()
+        self._rest = Rest(needs[QueueService], needs[Audit])
+        self._routes = self._rest.routes()
 
     def start(self) -> None:
-        self._http.mount(self._routes, translate)
+        self._http.mount(self._routes, translate, self._rest.routes_again)
 
     def stop(self) -> None:
         self._http.unmount(self._routes)

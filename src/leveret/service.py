@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Final, Protocol, TypeVar
+from threading import Lock
+from typing import Annotated, Any, Protocol, TypeVar
+from weakref import WeakSet
 
 from leveret.model import (
     MAX_SECONDS,
+    BlankDraft,
     Change,
     Draft,
     Filters,
     Message,
     Meta,
+    Outcome,
     Page,
     Policy,
-    Put,
     QueueState,
     Quota,
     Want,
 )
 from leveret.store.base import AccountFull, Store
 from leveret.waiters import Interest, Look, Waiters
-from scalestack.clock import Clock
+from scalestack.clock import Clock, again
 from scalestack.config import Between
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Answer, Pending, then
@@ -34,7 +38,6 @@ T = TypeVar("T")
 
 _log = Logger("leveret.service")
 
-_new: Final = object.__new__
 _SWEEP_PAUSE = 1.0  # seconds between sweeps: they free space only, so that what is due together is freed together
 
 
@@ -79,6 +82,11 @@ class QueueService:
     Names must have passed `check_name`.
     """
 
+    __slots__ = (
+        "__weakref__", "_allowances", "_default_hide", "_default_ttl", "_housekeeper", "_main", "_parked", "_store",
+        "_sweep_at", "_sweep_timer", "_twins", "_twins_lock", "_waiters", "clock", "max_body", "page",
+    )  # fmt: skip
+
     def __init__(self, store: Store, clock: Clock, config: QueueConfig, housekeeper: LoopThread) -> None:
         self.clock = clock
         self._default_ttl = config.default_ttl
@@ -92,10 +100,27 @@ class QueueService:
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._sweep_at = 0.0
         self._allowances: Allowances | None = None
+        self._main = self
+        self._twins: WeakSet[QueueService] = WeakSet()
+        self._twins_lock = Lock()  # guards them while one is made, or all are told something
+
+    def twin(self) -> QueueService:
+        """The same service for one thread, once it has started: threads that use one object pay for each use of it, on
+        a free-threaded Python."""
+        with self._twins_lock:
+            twin = copy(self)
+            twin._store = self._store.twin(twin)
+            twin.clock = again(self.clock)
+            twin._default_ttl, twin._default_hide = int(str(self._default_ttl)), int(str(self._default_hide))
+            twin.max_body = int(str(self.max_body))
+            self._twins.add(twin)
+        return twin
 
     def allow(self, allowances: Allowances | None) -> None:
         """Let accounts do what these allow, from the next call on; None for everything."""
-        self._allowances = allowances
+        with self._twins_lock:
+            for each in (self, *self._twins):
+                each._allowances = allowances
 
     def start(self) -> None:
         self._store.open(self, self.clock())
@@ -158,8 +183,7 @@ class QueueService:
         """A message to be put; `ttl` and `hide` in seconds from then, None for the default. `BodyTooLarge`."""
         if len(body) > self.max_body:
             raise BodyTooLarge(f"a message has up to {self.max_body:,} bytes, and this one has {len(body):,}")
-        # `Draft(...)` would take three times as long.
-        draft = _new(Draft)
+        draft: Draft = BlankDraft()
         draft.id = id
         draft.body = body
         draft.ttl = self._default_ttl if ttl is None else ttl
@@ -170,7 +194,7 @@ class QueueService:
         draft.only_new = only_new
         return draft
 
-    def put(self, account: str, queue: str, draft: Draft) -> Answer[Put]:
+    def put(self, account: str, queue: str, draft: Draft) -> Answer[Outcome]:
         """Store a message; `QueueFull` where the queue's policy forbids it, `AccountFull` where the account's quota
         does."""
         allowances = self._allowances
@@ -181,14 +205,14 @@ class QueueService:
             done = self._put_within(quota, account, queue, (draft,))
         return done[0] if isinstance(done, list) else done.then(_only)
 
-    def put_many(self, account: str, queue: str, drafts: Sequence[Draft]) -> Answer[list[Put]]:
+    def put_many(self, account: str, queue: str, drafts: Sequence[Draft]) -> Answer[list[Outcome]]:
         """Store all of them, in order, or none; errors are those of `put`."""
         quota = None if self._allowances is None else self._allowances.quota(account)
         if quota is None:
             return self._store.put(account, queue, drafts, self.clock())
         return self._put_within(quota, account, queue, drafts)
 
-    def _put_within(self, quota: Quota, account: str, queue: str, drafts: Sequence[Draft]) -> Answer[list[Put]]:
+    def _put_within(self, quota: Quota, account: str, queue: str, drafts: Sequence[Draft]) -> Answer[list[Outcome]]:
         try:
             done = self._store.put(account, queue, drafts, self.clock(), quota)
         except AccountFull as error:
@@ -315,7 +339,7 @@ class QueueService:
             )
 
     def due(self, at: float) -> None:
-        self._housekeeper.post(self._plan_sweep, at)
+        self._housekeeper.post(self._main._plan_sweep, at)
 
     def _plan_sweep(self, at: float) -> None:
         """Sweep at wall time `at`, or a little later."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from leveret.model import AccountState, Activity, Change, Draft, Filters, Page, Put, Quota
+from leveret.model import AccountState, Activity, Change, Draft, Filters, Outcome, Page, Put, Quota
 from leveret.store.base import AccountFull, Store
 from support.reference11 import Reference11
 from support.subject import START, Settle, at_once
@@ -52,10 +52,10 @@ class Recount:
     def states(self) -> list[AccountState]:
         return [self.state(account) for account in sorted({account for account, _ in self.queues})]
 
-    def put(self, key: tuple[str, str], drafts: list[Draft], now: float, quota: Quota | None) -> list[Put] | None:
+    def put(self, key: tuple[str, str], drafts: list[Draft], now: float, quota: Quota | None) -> list[Outcome] | None:
         before, there = self.state(key[0]), dict(self.queues.get(key, {}))
         was = dict(there)
-        done: list[Put] = []
+        done: list[Outcome] = []
         for draft in drafts:
             if draft.id in there and draft.only_new:
                 done.append(Put.EXISTS)

@@ -150,7 +150,7 @@ class StoreSubject:
         self, account: str, queue: str, id: str, body: bytes = b"body", ttl: int = 600, hide: int = 0
     ) -> Literal["created", "replaced"]:
         (done,) = self._settle(self._store.put(account, queue, [Draft(id, body, ttl, hide)], self.now))
-        return cast("Literal['created', 'replaced']", done.value)
+        return cast("Literal['created', 'replaced']", done)
 
     def get(self, account: str, queue: str, id: str) -> Seen | None:
         return self._one(self._store.get(account, queue, [id], self.now))

@@ -299,7 +299,7 @@ class StoreSubject11:
             (done,) = self._settle(self._store.put(account, queue, [draft], self.now))
         except QueueFull:
             return "full"
-        return cast("Literal['created', 'replaced', 'exists']", done.value)
+        return cast("Literal['created', 'replaced', 'exists']", done)
 
     def put_many(self, account: str, queue: str, messages: Sequence[New]) -> Names | Literal["full"]:
         fresh = iter(make_ids(len(messages)))

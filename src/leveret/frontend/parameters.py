@@ -112,6 +112,29 @@ def parse(query: str, accepted: Accepted) -> Parameters:
     return given
 
 
+class Queries:
+    """The queries of one kind of request, for one thread alone: what it has parsed before, it knows."""
+
+    __slots__ = ("_accepted", "_known")
+
+    def __init__(self, accepted: Accepted) -> None:
+        self._accepted = accepted
+        self._known: dict[str, Parameters] = {}
+
+    def parse(self, query: str) -> Parameters:
+        """As `parse`."""
+        try:
+            return self._known[query]
+        except KeyError:
+            pass
+        given = _parse(query, self._accepted)
+        if len(query) <= _MEMORABLE:
+            if len(self._known) >= _MEMORIES:
+                self._known.clear()
+            self._known[query] = given
+        return given
+
+
 def _parse(query: str, accepted: Accepted) -> Parameters:
     given: dict[str, str] = {}
     many: dict[str, list[str]] = {}

@@ -9,12 +9,10 @@ from typing import Final
 
 from leveret.frontend.parameters import Detail
 from leveret.model import Message
-from scalestack.http.message import Response
+from scalestack.http.message import BlankResponse, Response
 
 JSON: Final = b"application/json"
 BYTES: Final = b"application/octet-stream"
-
-_new: Final = object.__new__
 
 # By names of this module: on CPython 3.11 `Detail.ALL` takes ten times as long.
 _NONE, _ID, _ATTRIBUTES, _BODY, _ALL = Detail
@@ -41,7 +39,7 @@ def _object(message: Message, now: float, with_body: bool) -> str:
 
 def json_response(text: str, carried: Iterable[object]) -> Response:
     """200 with JSON. As `Response(...)`, in half the time."""
-    response = _new(Response)
+    response: Response = BlankResponse()
     response.status = 200
     response.body = text.encode()
     response.content_type = JSON

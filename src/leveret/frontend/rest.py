@@ -44,16 +44,24 @@ class Rest:
         """`audit` None: nothing is written down of what is done."""
         self._service = service
         self._audit = audit
-        self._description = render.NO_CONTENT
+        self._description = Response(200, json.dumps(document(self._described(service))).encode(), render.JSON)
 
     def routes(self) -> list[Route]:
-        routes = [
+        return self._routes(self._service)
+
+    def routes_again(self) -> list[Route]:
+        """The same, for one thread alone, once the service has started."""
+        return self._routes(self._service.twin())
+
+    def _routes(self, service: QueueService) -> list[Route]:
+        return [*self._described(service), Route("GET", "/openapi.json", self.description, action=PUBLIC)]
+
+    def _described(self, service: QueueService) -> list[Route]:
+        return [
             Route("GET", "/", self.versions, Operation("List the versions of this API.", Shape.VERSIONS), PUBLIC),
-            *V10(self._service, self._audit).routes("/v1.0"),
-            *V11(self._service, self._audit).routes("/v1.1"),
+            *V10(service, self._audit).routes("/v1.0"),
+            *V11(service, self._audit).routes("/v1.1"),
         ]
-        self._description = Response(200, json.dumps(document(routes)).encode(), render.JSON)
-        return [*routes, Route("GET", "/openapi.json", self.description, action=PUBLIC)]
 
     def versions(self, request: Request) -> Response:
         parse(request.query, parameters.NO_PARAMETERS)

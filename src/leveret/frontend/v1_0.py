@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 from leveret.actions import READ, RECEIVE, SEND
 from leveret.frontend import parameters, recording, render
 from leveret.frontend.openapi import Operation, Shape
-from leveret.frontend.parameters import Accepted, Detail, Parameters, parse
-from leveret.model import MAX_NAME, Change, Filters, InvalidName, Message, Put, check_name
+from leveret.frontend.parameters import Accepted, Detail, Parameters, Queries, parse
+from leveret.model import MAX_NAME, Filters, InvalidName, Message, Outcome, Put, check_name
 from leveret.service import QueueService
 from scalestack.audit.trail import Audit
 from scalestack.event.pending import Answer, Pending, then
@@ -20,16 +20,13 @@ from scalestack.http.router import ADMIN, Route
 
 T = TypeVar("T")
 
-# Most requests are for a few queues: their names were found good before.
-_CHECKED: Final[set[tuple[str, str | None]]] = set()
-_MOST_CHECKED: Final = 4096
+_MOST_CHECKED: Final = 4096  # queues whose names are remembered as good ones
 
 _CREATED: Final = Response(201)
 
 # By names of this module: on CPython 3.11 `Put.CREATED` takes ten times as long.
 _IS_NEW: Final = Put.CREATED
 _NONE: Final = Detail.NONE
-_UNCHANGED: Final = Change()
 
 
 def route(
@@ -42,9 +39,18 @@ def route(
 class V10:
     """The handlers of v1.0, which v1.1 has too where it says nothing else."""
 
+    OFTEN = (parameters.GET_MESSAGE, parameters.UPDATE_MESSAGES, parameters.DELETE_MESSAGE)  # what is asked most
+
+    __slots__ = ("_audit", "_checked", "_claims", "_created", "_deletes", "_done", "_gets", "_service")
+
     def __init__(self, service: QueueService, audit: Audit | None = None) -> None:
         self._service = service
         self._audit = audit
+        # Each its own, and so each thread: see `scalestack.http.desk`.
+        self._created = Response(201)
+        self._done = Response(204)
+        self._gets, self._claims, self._deletes = (Queries(accepted) for accepted in self.OFTEN)
+        self._checked: set[tuple[str, str]] = set()  # an account and a queue: most requests are for few of them
 
     def routes(self, accounts: str) -> list[Route]:
         """Those at the paths below `accounts`."""
@@ -104,8 +110,9 @@ class V10:
     def update_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
         if request.body:
             refuse_body(request)
-        given = parse(request.query, parameters.UPDATE_MESSAGES)
-        check(account, queue)
+        given = self._claims.parse(request.query)
+        if (account, queue) not in self._checked:
+            self._check(account, queue)
         changed = self._service.update_matching(account, queue, given.filters, given.change, given.wait, given.want)
         if isinstance(changed, Pending):
             return changed.then(partial(self._messages, given.detail))
@@ -130,37 +137,57 @@ class V10:
     # One message.
 
     def get_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
-        given = parse(request.query, parameters.GET_MESSAGE)
-        check_message(account, queue, message)
+        given = self._gets.parse(request.query)
+        self._check_message(account, queue, message)
         found = self._service.get(account, queue, message, given.want)
         if isinstance(found, Pending):
             return found.then(partial(self._message, given.detail))
         return self._message(given.detail, found)
 
     def put_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
-        query = request.query
-        given = parse(query, parameters.PUT_MESSAGE).change if query else _UNCHANGED
-        check_message(account, queue, message)
+        ttl = hide = None
+        if request.query:
+            change = parse(request.query, parameters.PUT_MESSAGE).change
+            ttl, hide = change.ttl, change.hide
+        self._check_message(account, queue, message)
         service = self._service
-        done = service.put(account, queue, service.draft(message, request.body, given.ttl, given.hide))
+        done = service.put(account, queue, service.draft(message, request.body, ttl, hide))
         if done is _IS_NEW:
-            return _CREATED
+            return self._created
         return done.then(put_response) if isinstance(done, Pending) else put_response(done)
 
     def update_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         refuse_body(request)
         given = parse(request.query, parameters.UPDATE_MESSAGE)
-        check_message(account, queue, message)
+        self._check_message(account, queue, message)
         changed = self._service.update(account, queue, message, given.change, given.want)
         return answer_with(changed, self._message, given.detail)
 
     def delete_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
-        given = parse(request.query, parameters.DELETE_MESSAGE)
-        check_message(account, queue, message)
+        given = self._deletes.parse(request.query)
+        self._check_message(account, queue, message)
         deleted = self._service.delete(account, queue, message, given.want)
         if isinstance(deleted, Pending):
             return deleted.then(partial(self._message, given.detail))
         return self._message(given.detail, deleted)
+
+    # Names, which are to be good ones.
+
+    def _check_message(self, account: str, queue: str, message: str) -> None:
+        if (account, queue) not in self._checked:
+            self._check(account, queue)
+        # One look settles nearly all ids.
+        if not (message.isalnum() and message.isascii() and len(message) <= MAX_NAME):
+            try:
+                check_name("message", message)
+            except InvalidName as error:
+                raise HttpError(400, "bad-name", str(error)) from error
+
+    def _check(self, account: str, queue: str) -> None:
+        check(account, queue)
+        if len(self._checked) >= _MOST_CHECKED:
+            self._checked.clear()
+        self._checked.add((account, queue))
 
     # For the audit log, and from the service's answers to responses.
 
@@ -185,7 +212,7 @@ class V10:
         if found is None:
             raise no_message()
         if detail is _NONE:  # what a worker's DELETE asks for: spares it the clock
-            return render.NO_CONTENT
+            return self._done
         return render.message(found, detail, self._service.clock())
 
 
@@ -203,7 +230,7 @@ def no_message() -> HttpError:
     return HttpError(404, "no-such-message", "there is no message with this id in this queue")
 
 
-def put_response(done: Put) -> Response:
+def put_response(done: Outcome) -> Response:
     return _CREATED if done is _IS_NEW else render.NO_CONTENT
 
 
@@ -226,31 +253,10 @@ def refuse_body(request: Request) -> None:
         )
 
 
-def check_message(account: str, queue: str, message: str) -> None:
-    try:
-        if (account, queue) not in _CHECKED:
-            _check_queue(account, queue)
-        # One look settles nearly all ids.
-        if not (message.isalnum() and message.isascii() and len(message) <= MAX_NAME):
-            check_name("message", message)
-    except InvalidName as error:
-        raise HttpError(400, "bad-name", str(error)) from error
-
-
 def check(account: str, queue: str | None = None) -> None:
     try:
-        _check_queue(account, queue)
+        check_name("account", account)
+        if queue is not None:
+            check_name("queue", queue)
     except InvalidName as error:
         raise HttpError(400, "bad-name", str(error)) from error
-
-
-def _check_queue(account: str, queue: str | None) -> None:
-    names = (account, queue)
-    if names in _CHECKED:
-        return
-    check_name("account", account)
-    if queue is not None:
-        check_name("queue", queue)
-    if len(_CHECKED) >= _MOST_CHECKED:
-        _CHECKED.clear()
-    _CHECKED.add(names)

@@ -18,7 +18,6 @@ from leveret.frontend.v1_0 import (
     V10,
     answer_with,
     check,
-    check_message,
     no_match,
     no_message,
     put_response,
@@ -26,21 +25,10 @@ from leveret.frontend.v1_0 import (
     route,
 )
 from leveret.ids import make_ids
-from leveret.model import (
-    HELD,
-    Draft,
-    Filters,
-    Message,
-    Page,
-    Put,
-    QueueState,
-    Want,
-    marker_of,
-    place_of,
-)
+from leveret.model import HELD, Draft, Filters, Message, Outcome, Page, Put, QueueState, Want, marker_of, place_of
 from leveret.service import BodyTooLarge
 from scalestack.auth.guard import forbidden
-from scalestack.event.pending import Answer, then
+from scalestack.event.pending import Answer, Pending, then
 from scalestack.http.message import Headers, Request, Response, parse_query
 from scalestack.http.problem import HttpError
 from scalestack.http.router import ADMIN, Route
@@ -55,6 +43,10 @@ _IN_PATHS: Final = "/%:@!$&'()*+,;="  # what may stand there as it is, beside le
 
 class V11(V10):
     """The handlers of v1.1."""
+
+    OFTEN = (parameters.GET_MESSAGE, parameters.UPDATE_MANY, parameters.DELETE_ONE)
+
+    __slots__ = ()
 
     def routes(self, accounts: str) -> list[Route]:
         queues = accounts + "/{account}"
@@ -151,15 +143,17 @@ class V11(V10):
                 raise BodyTooLarge(f"message {number}: {error}") from error
         ids = [each.id for each in drafts]
 
-        def respond(done: list[Put]) -> Response:
+        def respond(done: list[Outcome]) -> Response:
             return render11.ids(ids, 201 if _NEW in done else 200)
 
         return then(self._service.put_many(account, queue, drafts), respond)
 
     def update_messages(self, request: Request, account: str, queue: str) -> Answer[Response]:
-        refuse_body(request)
-        given = parse(request.query, parameters.UPDATE_MANY)
-        check(account, queue)
+        if request.body:
+            refuse_body(request)
+        given = self._claims.parse(request.query)
+        if (account, queue) not in self._checked:
+            self._check(account, queue)
         hides = bool(given.change.hide)
         service = self._service
         if given.ids:
@@ -183,24 +177,29 @@ class V11(V10):
     # One message.
 
     def put_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
-        given = parse(request.query, parameters.PUT_MESSAGE).change
-        check_message(account, queue, message)
+        ttl = hide = None
+        if request.query:
+            change = parse(request.query, parameters.PUT_MESSAGE).change
+            ttl, hide = change.ttl, change.hide
+        self._check_message(account, queue, message)
         only_new = request.head.made(_only_new)
         meta = request.head.made(meta_of)
         service = self._service
-        draft = service.draft(message, request.body, given.ttl, given.hide, meta, only_new)
-        return then(service.put(account, queue, draft), _put)
+        done = service.put(account, queue, service.draft(message, request.body, ttl, hide, meta, only_new))
+        if isinstance(done, Pending):
+            return done.then(_put)
+        return self._created if done is _NEW else _put(done)
 
     def update_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
         refuse_body(request)
         given = parse(request.query, parameters.UPDATE_ONE)
-        check_message(account, queue, message)
+        self._check_message(account, queue, message)
         changed = self._service.update(account, queue, message, given.change, given.want, given.receipt)
         return answer_with(changed, self._hidden_message if given.change.hide else self._message, given.detail)
 
     def delete_message(self, request: Request, account: str, queue: str, message: str) -> Answer[Response]:
-        given = parse(request.query, parameters.DELETE_ONE)
-        check_message(account, queue, message)
+        given = self._deletes.parse(request.query)
+        self._check_message(account, queue, message)
         deleted = self._service.delete(account, queue, message, given.want, given.receipt)
         return answer_with(deleted, self._message, given.detail)
 
@@ -306,7 +305,7 @@ def _only_new(headers: Headers) -> bool:
     return True
 
 
-def _put(done: Put) -> Response:
+def _put(done: Outcome) -> Response:
     if done is _EXISTS:
         raise HttpError(412, "exists", "there is a message with this id already, and it was left as it is")
     return put_response(done)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Final
 
-from leveret.model import NEVER, Activity, Draft, Page, Quota
+from leveret.model import NEVER, Activity, Draft, Page, Policy, Quota
 from leveret.store.agenda import Agenda
 from leveret.store.base import Signals
 from leveret.store.ledger import Key, Ledger
@@ -24,18 +24,20 @@ from leveret.store.records import Records
 from leveret.store.roll import Entry, Roll
 
 SWEEP: Final = 1200  # slots and nodes to look at in one call: about 1,000 messages are freed
+_MOST_SEEN: Final = 4096  # queues that a thread remembers
 _LOOK: Final = 10  # what it costs to look at a queue or an account, in slots
 
 
 class Queue(Entry):
-    __slots__ = ("account", "bytes", "due_at", "gone", "lock", "messages", "records")
+    __slots__ = ("account", "bytes", "due_at", "gone", "lock", "messages", "policy", "records")
 
-    def __init__(self, account: Account, name: str, next_sequence: int) -> None:
+    def __init__(self, account: Account, name: str, next_sequence: int, policy: Policy | None) -> None:
         super().__init__(name)
         self.account = account
         self.lock = Lock()
         self.records = Records(next_sequence)
         self.gone = False  # off the directory: nothing may be stored here any more
+        self.policy = policy  # None where none is set; changed under the directory's lock
         self.due_at = NEVER
         self.messages = 0  # of it, in the totals of its account
         self.bytes = 0
@@ -117,17 +119,30 @@ class Silence:
     def dead(self, account: str, queue: str, moved: int, dropped: int) -> None: ...
 
 
+class Shared:
+    """What changes, and is the same for all twins of a store. Guarded by the directory's lock."""
+
+    __slots__ = ("counting", "next_sequence")
+
+    def __init__(self) -> None:
+        self.next_sequence = 0  # of a queue to come: more than any that was
+        self.counting = False  # whether what happens is counted
+
+
 class Accounts:
     """The directory of a store in memory."""
+
+    __slots__ = ("_accounts", "_agenda", "_directory_lock", "_ledger", "_policies", "_seen", "_shared", "_signals")
 
     def __init__(self) -> None:
         self._signals: Signals = Silence()
         self._accounts: Roll[Account] = Roll()
         self._directory_lock = Lock()
         self._agenda: Agenda[Account] = Agenda()
-        self._next_sequence = 0  # of a queue to come: more than any that was
         self._ledger = Ledger()
-        self._counting = False  # whether what happens is counted; changed under the directory's lock
+        self._policies: dict[Key, Policy] = {}  # those that are set; changed under the directory's lock
+        self._shared = Shared()
+        self._seen: dict[Key, Queue] = {}  # those that this one has found, some of which may be gone
 
     # Which there are
 
@@ -161,6 +176,18 @@ class Accounts:
         there = self._accounts.find(account)
         return None if there is None else there.queues.find(queue)
 
+    def _meet(self, account: str, queue: str) -> Queue | None:
+        """The same, which is then among those that were seen: on a free-threaded Python, to find it among all costs
+        threads more than all that they do with it."""
+        found = self._find(account, queue)
+        if found is None:
+            self._seen.pop((account, queue), None)  # what is gone is not to be kept
+            return None
+        if len(self._seen) >= _MOST_SEEN:
+            self._seen.clear()
+        self._seen[account, queue] = found
+        return found
+
     # They come and go
 
     def _appear_locked(self, account: str, queue: str, now: float) -> Queue:
@@ -173,8 +200,8 @@ class Accounts:
             self._accounts.move_to_end(owner)
         found = owner.queues.find(queue)
         if found is None:
-            found = Queue(owner, queue, self._next_sequence)
-            if self._counting:
+            found = Queue(owner, queue, self._shared.next_sequence, self._policies.get((account, queue)))
+            if self._shared.counting:
                 found.records.activity = self._ledger.open((account, queue))
             owner.queues.enter(found)
         elif not _has_messages(found, now):
@@ -189,7 +216,7 @@ class Accounts:
         with queue.lock:
             queue.gone = True
             records = queue.records
-            self._next_sequence = max(self._next_sequence, records.next_sequence)
+            self._shared.next_sequence = max(self._shared.next_sequence, records.next_sequence)
             queue.records = Records()
             if account.followed:
                 account.follow_locked(queue)
@@ -246,7 +273,7 @@ class Accounts:
 
     def count_activity(self, on: bool) -> None:
         with self._directory_lock:
-            self._counting = on
+            self._shared.counting = on
             for account in self._accounts.after(None):
                 for queue in account.queues.after(None):
                     key = (account.name, queue.name)

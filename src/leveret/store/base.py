@@ -14,9 +14,9 @@ from leveret.model import (
     Draft,
     Filters,
     Message,
+    Outcome,
     Page,
     Policy,
-    Put,
     QueueState,
     Quota,
     Want,
@@ -111,6 +111,8 @@ class Store(ABC):
     and of accounts.
     """
 
+    __slots__ = ()
+
     @abstractmethod
     def open(self, signals: Signals, now: float) -> None:
         """Begin, and tell `signals` from now on."""
@@ -118,6 +120,10 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """End. Blocks until everything acknowledged is safe; harmless when called again."""
+
+    def twin(self, signals: Signals) -> Store:
+        """The same store for one thread alone, where that pays; `signals` hears of what this thread makes visible."""
+        return self
 
     @abstractmethod
     def list_accounts(self, page: Page, now: float) -> Answer[list[str]]: ...
@@ -159,7 +165,7 @@ class Store(ABC):
     @abstractmethod
     def put(
         self, account: str, queue: str, drafts: Sequence[Draft], now: float, quota: Quota | None = None
-    ) -> Answer[list[Put]]:
+    ) -> Answer[list[Outcome]]:
         """Store all drafts, or none; `QueueFull` where the queue's policy forbids it, `AccountFull` where `quota` does.
 
         One with the id of a message that is there replaces it whole, in its place, with no deliveries yet, unless it

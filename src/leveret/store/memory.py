@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Final
 
 from leveret.model import (
@@ -15,9 +16,9 @@ from leveret.model import (
     Draft,
     Filters,
     Message,
+    Outcome,
     Page,
     Policy,
-    Put,
     QueueState,
     Quota,
     Want,
@@ -34,15 +35,22 @@ PIECE: Final = 500  # dead letters that are moved in one go; between two such, o
 class MemoryStore(Accounts, Store):
     """Messages that live no longer than the process."""
 
+    __slots__ = ("_dropped",)
+
     def __init__(self) -> None:
         super().__init__()
-        self._policies: dict[Key, Policy] = {}  # those that are set; changed under the directory's lock
         self._dropped: dict[Key, int] = {}  # of queues with a policy
 
     def open(self, signals: Signals, now: float) -> None:
         self._signals = signals
         # From the clock, so that a place in a queue that was read before a restart is not taken for a later one.
-        self._next_sequence = int(now * 1_000_000)
+        self._shared.next_sequence = int(now * 1_000_000)
+
+    def twin(self, signals: Signals) -> MemoryStore:
+        twin = copy(self)
+        twin._signals = signals
+        twin._seen = {}
+        return twin
 
     def close(self) -> None:
         self._signals = Silence()
@@ -125,29 +133,34 @@ class MemoryStore(Accounts, Store):
         key = (account, queue)
         with self._directory_lock:
             policy = NO_POLICY if change is None else self._policies.get(key, NO_POLICY).changed(change)
+            found = self._find(account, queue)
             if policy:
                 self._policies[key] = policy
             else:
                 self._policies.pop(key, None)
                 self._dropped.pop(key, None)
+            if found is not None:
+                found.policy = policy or None
         return policy
 
     # Messages
 
     def put(
         self, account: str, queue: str, drafts: Sequence[Draft], now: float, quota: Quota | None = None
-    ) -> list[Put]:
+    ) -> list[Outcome]:
+        done = None
         limits: Policy | None = None
-        if self._policies and (policy := self._policies.get((account, queue))) is not None:
+        try:
+            found: Queue | None = self._seen[account, queue]
+        except KeyError:
+            found = self._meet(account, queue)
+        if found is not None and found.gone:
+            found = self._meet(account, queue)
+        policy = self._policies.get((account, queue)) if found is None else found.policy
+        if policy is not None:
             drafts = [policy.settle(draft) for draft in drafts]
             limits = policy if policy.limited else None
-        found: Queue | None
-        done = None
-        try:
-            found = self._accounts[account].queues[queue]
-        except KeyError:
-            found = None
-        else:
+        if found is not None:
             there = found.account
             with found.lock:
                 records = found.records
@@ -174,11 +187,11 @@ class MemoryStore(Accounts, Store):
 
     def _put_within(
         self, quota: Quota, account: str, queue: str, drafts: Sequence[Draft], limits: Policy | None, now: float
-    ) -> tuple[Queue | None, list[Put]]:
+    ) -> tuple[Queue | None, list[Outcome]]:
         """Put where the quota has room; `AccountFull` where it has none, even after what expired is freed."""
         for last in (False, True):
             there = self._accounts.find(account)
-            done: list[Put] | None = None
+            done: list[Outcome] | None = None
             found: Queue | None = None
             if there is not None:
                 if not there.total:
@@ -206,13 +219,13 @@ class MemoryStore(Accounts, Store):
 
     def _put_anew(
         self, quota: Quota | None, account: str, queue: str, drafts: Sequence[Draft], limits: Policy | None, now: float
-    ) -> tuple[Queue | None, list[Put] | None]:
+    ) -> tuple[Queue | None, list[Outcome] | None]:
         """Put into a queue that was not there; no answers where the quota has no room."""
         if not drafts:
             return None, []
         if limits is not None:
             Records().make_room(drafts, limits, now)  # it has nothing: what fits at all fits now
-        done: list[Put] | None = None
+        done: list[Outcome] | None = None
         with self._directory_lock:
             found = self._appear_locked(account, queue, now)
             owner = found.account
@@ -233,8 +246,10 @@ class MemoryStore(Accounts, Store):
         self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
     ) -> list[Message | None]:
         try:
-            found = self._accounts[account].queues[queue]
+            found: Queue | None = self._seen[account, queue]
         except KeyError:
+            found = self._meet(account, queue)
+        if found is None or (found.gone and (found := self._meet(account, queue)) is None):
             return [None] * len(ids)
         with found.lock:
             return found.records.get(ids, now)
@@ -273,8 +288,10 @@ class MemoryStore(Accounts, Store):
         receipts: Sequence[str] | None = None,
     ) -> list[Message | None]:
         try:
-            found = self._accounts[account].queues[queue]
+            found: Queue | None = self._seen[account, queue]
         except KeyError:
+            found = self._meet(account, queue)
+        if found is None or (found.gone and (found := self._meet(account, queue)) is None):
             return [None] * len(ids)
         with found.lock:
             records = found.records
@@ -296,26 +313,26 @@ class MemoryStore(Accounts, Store):
         self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Want = Want.ALL
     ) -> list[Message]:
         try:
-            found = self._accounts[account].queues[queue]
+            found: Queue | None = self._seen[account, queue]
         except KeyError:
+            found = self._meet(account, queue)
+        if found is None or (found.gone and (found := self._meet(account, queue)) is None):
             return []
-        most = self._most_deliveries(account, queue) if change.hide and self._policies else None
+        policy = found.policy
+        most = policy.max_deliveries if policy is not None and change.hide else None
         with found.lock:
             worn_out = most is not None and found.records.worn_out(filters, most, now)
             changed = [] if worn_out else found.records.update_matching(filters, change, now)
-            expires = NEVER if change.ttl is None else found.records.expires_min
+            expires = None if change.ttl is None else found.records.expires_min
         if worn_out:
             changed, expires = self._claim_past_dead(found, filters, change, now)
-        if expires < found.due_at:
+        if expires is not None and expires < found.due_at:
             self._expect(found, expires)
         if change.hide is not None:
             signals = self._signals
             for message in changed:
                 signals.visible(account, queue, message.visible_at or now)
         return changed
-
-    def _most_deliveries(self, account: str, queue: str) -> int | None:
-        return self._policies.get((account, queue), NO_POLICY).max_deliveries
 
     def _claim_past_dead(
         self, found: Queue, filters: Filters, change: Change, now: float

@@ -29,7 +29,7 @@ Popped: TypeAlias = tuple[str, float, int]  # the id, until when it was hidden, 
 class Order:
     """The messages of a queue, in the order of their coming. Its owner holds the queue's lock around each call."""
 
-    __slots__ = ("_front", "_front_slot", "_last", "_next_sequence", "_root", "_until")
+    __slots__ = ("_front", "_front_slot", "_last", "_never", "_next_sequence", "_root", "_until")
 
     def __init__(self, next_sequence: int = 0) -> None:
         self._next_sequence = next_sequence  # where no leaf is being filled
@@ -39,7 +39,8 @@ class Order:
         # `_front_slot`.
         self._front: Leaf | None = None
         self._front_slot = 0
-        self._until = NEVER
+        self._never = NEVER + 0.0  # its own, as each leaf has one
+        self._until = self._never
 
     @property
     def next_sequence(self) -> int:
@@ -198,7 +199,7 @@ class Order:
             return None
         leaf = self._front
         if leaf is None or self._until <= now:
-            self._until = NEVER
+            self._until = self._never
             self._front_slot = 0
             leaf = self._enter(root, now, now)
         while leaf is not None:

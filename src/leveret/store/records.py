@@ -9,13 +9,31 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from leveret.model import HELD, NEVER, Activity, Change, Draft, Filters, Message, Meta, Policy, Put, Want, holds
+from leveret.model import (
+    HELD,
+    NEVER,
+    Activity,
+    BlankMessage,
+    Change,
+    Draft,
+    Filters,
+    Message,
+    Meta,
+    Outcome,
+    Policy,
+    Put,
+    Want,
+    holds,
+)
 from leveret.store.base import queue_full
 from leveret.store.hidden import Hidden
 from leveret.store.order import BEGINNING, Order, Place
 from leveret.store.tree import Leaf
 
 _UNKNOWN: Final = -NEVER
+# What is visible is so for a long time. An integer: of one as small, no thread of a free-threaded Python counts the
+# references, and of 0.0 all threads would count them in the same place.
+_SINCE_EVER: Final[float] = 0
 _PURGE: Final = 1_000_000  # slots and nodes to look at in one go, where all is to be freed
 
 # By names of this module: on CPython 3.11 `Put.CREATED` takes ten times as long, and `Message(...)` twice as long.
@@ -24,7 +42,6 @@ _REPLACED: Final = Put.REPLACED
 _EXISTS: Final = Put.EXISTS
 _NOTHING: Final = Want.NOTHING
 _SOME: Final = Message("", b"", 0, 0.0, NEVER, 0.0, 0, None)  # where it is enough to know that there was one
-_new: Final = object.__new__
 
 
 class Records:
@@ -64,14 +81,14 @@ class Records:
         self.alive_until = leaf.expires[slot]
         return True
 
-    def put(self, drafts: Sequence[Draft], now: float) -> list[Put]:
+    def put(self, drafts: Sequence[Draft], now: float) -> list[Outcome]:
         if len(drafts) == 1 and drafts[0].id not in self.by_id:  # as nearly always
             self._add(drafts[0], now)
             if self.activity is not None:
                 self.activity.put += 1
             return [_CREATED]
         index = self.by_id
-        done: list[Put] = []
+        done: list[Outcome] = []
         kept = 0  # drafts that were not put
         for draft in drafts:
             key = draft.id
@@ -99,7 +116,7 @@ class Records:
     def _add(self, draft: Draft, now: float) -> None:
         """Put a message whose id is not there."""
         expires = now + draft.ttl if draft.ttl else NEVER
-        visible_at = now + draft.hide if draft.hide else 0.0
+        visible_at = now + draft.hide if draft.hide else _SINCE_EVER
         key = draft.id
         body = draft.body
         self.by_id[key] = leaf = self._order.append(key, body, now, expires, visible_at, draft.meta)
@@ -145,7 +162,7 @@ class Records:
         """Put a dead letter at the end."""
         # Later than it was: by this, receipts that it had in its old queue are no good.
         created = math.nextafter(created, NEVER)
-        self.by_id[id] = leaf = self._order.append(id, body, created, expires, 0.0, meta)
+        self.by_id[id] = leaf = self._order.append(id, body, created, expires, _SINCE_EVER, meta)
         self.bytes += len(body)
         if expires >= self.alive_until:
             self._witness = leaf.base + len(leaf.ids) - 1
@@ -153,7 +170,7 @@ class Records:
 
     def _replace(self, leaf: Leaf, slot: int, draft: Draft, now: float) -> None:
         expires = now + draft.ttl if draft.ttl else NEVER
-        visible_at = now + draft.hide if draft.hide else 0.0
+        visible_at = now + draft.hide if draft.hide else _SINCE_EVER
         self.bytes += len(draft.body) - len(leaf.bodies[slot])
         leaf.bodies[slot] = draft.body
         # Always later than it was: by this, receipts of what was replaced are no good.
@@ -350,7 +367,7 @@ class Records:
                 if self.activity is not None:
                     self.activity.claimed += 1
         else:
-            visible_at = 0.0
+            visible_at = _SINCE_EVER
         expires = leaf.expires[slot] if ttl is None else now + ttl if ttl else NEVER
         self._move(leaf, slot, visible_at, expires, now)
         return _message(leaf, slot)
@@ -392,7 +409,7 @@ def _as_fit(places: list[Place], most: int) -> list[Place]:
 
 
 def _message(leaf: Leaf, slot: int) -> Message:
-    message = _new(Message)
+    message: Message = BlankMessage()
     message.id = leaf.ids[slot]
     message.body = leaf.bodies[slot]
     message.sequence = leaf.base + slot

@@ -51,13 +51,12 @@ class Leaf:
         self.parent: Node | None = None
         self.gone = 0  # slots whose message was removed
         self.filling = True  # more messages may be appended
-        self.visible_min: float = NEVER
-        self.expires_min: float = NEVER
-        self.expires_max: float = NEVER
+        # An infinity of its own: threads that work on other leaves would pay for each look at the one that all share.
+        self.visible_min = self.expires_min = self.expires_max = NEVER + 0.0
         self.ids: list[str] = []  # "" where the message was removed
         self.bodies: list[bytes] = []
         self.expires = array("d")
-        self.visible_at: list[float] = []  # a list, as it is scanned most, and nearly all are the same 0.0
+        self.visible_at: list[float] = []  # a list, as it is scanned most, and nearly all are the same 0
         # What is never searched has all its slots from the beginning, so that a new message costs less.
         self.created = _NO_TIMES[:]
         self.deliveries = [0] * WIDTH

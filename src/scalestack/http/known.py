@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from scalestack.http.message import Head, Request
+from scalestack.http.message import BlankRequest, Head, Request
 from scalestack.http.router import Entry
 
-_new: Final = object.__new__
 _LINE: Final = b"\r\n"
 _END: Final = b"\r\n\r\n"
 _VERSION: Final = b" HTTP/1.1"
@@ -87,8 +86,7 @@ def recognize(
         entry, parameters = paths[start]
     except KeyError:
         return None
-    # A call of `Request(...)` would take longer than all else here.
-    request = _new(Request)
+    request: Request = BlankRequest()
     request.line = text
     request.query = query
     request.head = head

@@ -123,6 +123,13 @@ class Request:
         return f"Request({self.method!r}, {self.path!r}, {len(self.body)} bytes)"
 
 
+class BlankRequest(Request):
+    """One whose maker sets all there is: to call an `__init__` would take longer than that."""
+
+    __slots__ = ()
+    __init__ = object.__init__
+
+
 class Response:
     """One response. With a `stream` in place of a body it is sent as it comes, chunked."""
 
@@ -146,6 +153,13 @@ class Response:
 
     def __repr__(self) -> str:
         return f"Response({self.status}, {len(self.body)} bytes)"
+
+
+class BlankResponse(Response):
+    """One whose maker sets all there is: to call an `__init__` would take longer than that."""
+
+    __slots__ = ()
+    __init__ = object.__init__
 
 
 Answered: TypeAlias = Response | Pending[Response] | Awaitable[Response]

@@ -26,7 +26,7 @@ Kind = tuple[str, bytes, int, bool]
 class Tally:
     """What one loop thread counts. Only that thread calls it; others read it by `answers` and `refusals`."""
 
-    __slots__ = ("_answers", "_parked", "_refusals", "cells")
+    __slots__ = ("_answers", "_parked", "_refusals", "cells", "first")
 
     def __init__(self) -> None:
         self._answers: dict[Kind, Histogram] = {}
@@ -35,6 +35,7 @@ class Tally:
         self.cells: dict[Entry | None, dict[int, Histogram]] = {}
         self._parked: dict[Entry | None, dict[int, Histogram]] = {}
         self._refusals: Counter[int] = Counter()
+        self.first = FIRST + 0.0  # of its own: what threads share costs each of them
 
     def answered(self, entry: Entry | None, method: bytes, status: int, seconds: float, parked: bool = False) -> None:
         """Count an answer that came after so many seconds; `entry` is where the request led, if anywhere."""
@@ -42,7 +43,7 @@ class Tally:
             cell = (self._parked if parked else self.cells)[entry][status]
         except KeyError:
             cell = self.find(entry, method, status, parked)
-        cell.counts[0 if seconds <= FIRST else bisect_left(BOUNDS, seconds)] += 1
+        cell.counts[0 if seconds <= self.first else bisect_left(BOUNDS, seconds)] += 1
         cell.sum += seconds
 
     def find(self, entry: Entry | None, method: bytes, status: int, parked: bool = False) -> Histogram:

@@ -7,20 +7,20 @@ import contextlib
 from bisect import bisect_left
 from collections.abc import Awaitable
 from time import monotonic
-from typing import Final, cast
+from typing import Final
 
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Cancelled, Pending
 from scalestack.http.failures import failure, named, problem
 from scalestack.http.known import recognize
 from scalestack.http.message import Head, Request, Response
-from scalestack.http.meter import BOUNDS, FIRST, Tally
+from scalestack.http.meter import BOUNDS, Tally
 from scalestack.http.parser import RequestParser
 from scalestack.http.problem import HttpError
 from scalestack.http.router import Entry
 from scalestack.http.sending import PIECE, send_in_pieces, send_stream
 from scalestack.http.shared import Shared
-from scalestack.http.writer import CONTINUE, encode, encode_usual
+from scalestack.http.writer import CONTINUE, encode
 from scalestack.log import Logger
 from scalestack.net.connection import Connection
 
@@ -36,21 +36,20 @@ class HttpConnection(Connection):
     """One client. Each call runs on the loop that owns the connection."""
 
     __slots__ = (
-        "_access", "_backlog", "_began", "_behind", "_deaf", "_draining", "_entry", "_eof",
-        "_feeding", "_head", "_heads", "_idle_timeout", "_in_head", "_last", "_owes_continue", "_parser",
-        "_plain", "_request", "_resting", "_shared", "_streaming", "_tally", "_timeouts", "_waiting",
-        "_writable",
+        "_access", "_backlog", "_began", "_behind", "_deaf", "_desk", "_draining", "_entry", "_eof", "_feeding",
+        "_head", "_idle_timeout", "_in_head", "_last", "_owes_continue", "_parser", "_plain", "_request",
+        "_resting", "_shared", "_streaming", "_tally", "_timeouts", "_waiting", "_writable",
     )  # fmt: skip
 
     def __init__(self, thread: LoopThread, shared: Shared) -> None:
         super().__init__(thread)
         self._shared = shared
         self._timeouts = shared.timeouts
-        self._idle_timeout = shared.timeouts.idle
+        self._idle_timeout = shared.timeouts.idle + 0.0  # of its own: what threads share costs each of them
         self._access = shared.access
-        self._heads = shared.known_heads(thread)
+        self._desk = desk = shared.desk(thread)
         self._head = _UNKNOWN  # of the last request
-        self._parser = RequestParser(shared.parser_limits, self._on_request, self._on_expect, self._heads)
+        self._parser = RequestParser(shared.parser_limits, self._on_request, self._on_expect, desk.heads)
         self._waiting: Pending[Response] | asyncio.Task[None] | None = None  # the answer under way
         self._request: Request | None = None  # whose answer that is, where it is pending
         self._behind: list[Request | HttpError] = []  # parsed, and waiting for their turn
@@ -96,7 +95,8 @@ class HttpConnection(Connection):
         parser = self._parser
         found = None
         if parser.fresh:
-            found = recognize(data, self._head, self._heads, self._shared.router.paths, parser.longest)
+            desk = self._desk
+            found = recognize(data, self._head, desk.heads, desk.router.paths, parser.longest)
         if found is not None:  # as nearly always
             request, entry, parameters = found
             self._head = request.head
@@ -219,7 +219,7 @@ class HttpConnection(Connection):
         tally: Tally | None = self.thread.tally
         try:
             if entry is None:
-                entry, parameters = self._shared.router.find(request.line)
+                entry, parameters = self._desk.router.find(request.line)
             # Written so, CPython makes the call without a tuple and a list in between.
             if len(parameters) == 3:
                 first, second, third = parameters
@@ -233,11 +233,11 @@ class HttpConnection(Connection):
             answer = failure(request, error, self._shared.translate)
         # Sent in one piece, on a connection that stays open, and nobody wants to know of it.
         if (
-            type(answer) is Response
+            isinstance(answer, Response)
             and self._plain
             and request.usual
             and answer.stream is None
-            and len(answer.body) < PIECE
+            and len(answer.body) < self._desk.piece
         ):
             if tally is not None:
                 # As `Tally.answered` does it, without a call: each request pays for it. Before the client has its
@@ -248,15 +248,15 @@ class HttpConnection(Connection):
                     cell = tally.find(entry, request.method, answer.status)
                 now = monotonic()
                 seconds = now - began
-                cell.counts[0 if seconds <= FIRST else bisect_left(BOUNDS, seconds)] += 1
+                cell.counts[0 if seconds <= tally.first else bisect_left(BOUNDS, seconds)] += 1
                 cell.sum += seconds
                 began = now
-            self.thread.turn.write(self.transport, encode_usual(answer, began))
+            self.thread.turn.write(self.transport, self._desk.writer.encode(answer, began))
             return
         self._began = began
         self._entry = entry
         self._tally = tally
-        if type(answer) is Response:
+        if isinstance(answer, Response):
             self._count(request, answer.status)
             self._send(request, answer)
         elif isinstance(answer, Pending):
@@ -264,7 +264,7 @@ class HttpConnection(Connection):
             self._request = request
             answer.listen(self._came)
         else:
-            self._waiting = self.thread.loop.create_task(self._await(request, cast("Awaitable[Response]", answer)))
+            self._waiting = self.thread.loop.create_task(self._await(request, answer))
 
     def _on_expect(self) -> None:
         if self._waiting is None and not self._behind:
@@ -300,7 +300,7 @@ class HttpConnection(Connection):
         if request is None:
             return  # the client is gone
         if (
-            type(response) is Response
+            isinstance(response, Response)
             and self._plain
             and request.usual
             and response.stream is None
@@ -313,9 +313,8 @@ class HttpConnection(Connection):
                 seconds = monotonic() - self._began
                 self._tally.answered(self._entry, request.method, response.status, seconds, parked)
             self._waiting = None
-            self.thread.turn.write(
-                self.transport, encode_usual(response, monotonic())
-            )  # as nearly always: nothing else waits
+            # As nearly always: nothing else waits.
+            self.thread.turn.write(self.transport, self._desk.writer.encode(response, monotonic()))
             if self._parser.between:
                 self.expect(self._idle_timeout)
             else:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from scalestack.event.loops import LoopThread
+from scalestack.http.desk import Desk
 from scalestack.http.failures import Translate
-from scalestack.http.known import KnownHeads
 from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
 from scalestack.http.protocol import HttpConnection
@@ -18,6 +18,12 @@ from scalestack.log import Access
 from scalestack.net.address import Address, UnixAddress
 from scalestack.net.listener import Network
 from scalestack.net.tls import CertificateFiles, Tls
+
+
+class _Mount(NamedTuple):
+    routes: Sequence[Route]
+    translate: Translate | None
+    again: Callable[[], Sequence[Route]] | None
 
 
 class HttpServer:
@@ -41,12 +47,11 @@ class HttpServer:
         self._certificate = certificate
         self._tls: Tls | None = None
         self._network = network
-        self._mounts: list[tuple[Sequence[Route], Translate | None]] = []
+        self._mounts: list[_Mount] = []
         self._layers: list[Layer] = []
         self._mount_lock = threading.Lock()  # guards mounts and layers while a new router is made of them
         self.router = Router([])
-        # By thread: what threads share costs each of them, even where it is only read.
-        self._known_heads: defaultdict[LoopThread, KnownHeads] = defaultdict(dict)
+        self._desks: dict[LoopThread, Desk] = {}
 
     @property
     def urls(self) -> list[str]:
@@ -60,36 +65,45 @@ class HttpServer:
     @property
     def routes(self) -> list[Route]:
         """All that are mounted now."""
-        return [route for routes, _ in self._mounts for route in routes]
+        return [route for mount in self._mounts for route in mount.routes]
 
-    def known_heads(self, thread: LoopThread) -> KnownHeads:
-        """The header lines that the connections of a thread know."""
-        return self._known_heads[thread]
+    def desk(self, thread: LoopThread) -> Desk:
+        """What the connections of a thread share."""
+        with self._mount_lock:
+            if thread not in self._desks:
+                self._desks[thread] = Desk(self._router_locked())
+            return self._desks[thread]
 
     def translate(self, error: BaseException) -> HttpError | None:
         """What clients are told of a handler's error; None where nobody knows it."""
-        for _, translate in self._mounts:
-            translated = None if translate is None else translate(error)
+        for mount in self._mounts:
+            translated = None if mount.translate is None else mount.translate(error)
             if translated is not None:
                 return translated
         return None
 
-    def mount(self, routes: Sequence[Route], translate: Translate | None = None) -> None:
+    def mount(
+        self,
+        routes: Sequence[Route],
+        translate: Translate | None = None,
+        again: Callable[[], Sequence[Route]] | None = None,
+    ) -> None:
         """Serve these routes from the next request on; `RouteClash` where one is served already.
 
         `translate` says what clients are told of errors that are no `HttpError`; None for one that it doesn't know.
+        `again` makes the same routes for one thread alone, where it pays that threads share no handlers.
         """
         with self._mount_lock:
-            self._remake_locked([*self._mounts, (routes, translate)], self._layers)
+            self._remake_locked([*self._mounts, _Mount(routes, translate, again)], self._layers)
 
     def unmount(self, routes: Sequence[Route]) -> None:
         """Serve these routes no more. Requests under way are still answered; harmless when called again."""
         with self._mount_lock:
-            self._remake_locked([mount for mount in self._mounts if mount[0] is not routes], self._layers)
+            self._remake_locked([mount for mount in self._mounts if mount.routes is not routes], self._layers)
 
     def add_layer(self, layer: Layer, outermost: bool = False) -> None:
-        """Have all requests pass `layer`, behind the layers that are there, or before them: it is called once for each
-        route, with the route and what its handler is so far, and answers what is to be called in its stead."""
+        """Have all requests pass `layer`, behind the layers there are, or before them. It is called for each route,
+        and again for each thread, with the route and its handler so far; it answers what to call instead."""
         with self._mount_lock:
             self._remake_locked(self._mounts, [layer, *self._layers] if outermost else [*self._layers, layer])
 
@@ -103,10 +117,19 @@ class HttpServer:
         with self._mount_lock:
             self._remake_locked(self._mounts, self._layers)
 
-    def _remake_locked(self, mounts: list[tuple[Sequence[Route], Translate | None]], layers: list[Layer]) -> None:
-        self.router = Router((route for routes, _ in mounts for route in routes), layers)
+    def _remake_locked(self, mounts: list[_Mount], layers: list[Layer]) -> None:
+        self.router = Router((route for mount in mounts for route in mount.routes), layers)
         self._mounts = mounts
         self._layers = layers
+        for desk in self._desks.values():
+            desk.router = self._router_locked()
+
+    def _router_locked(self) -> Router:
+        """One for a thread of its own."""
+        return Router(
+            (route for mount in self._mounts for route in (mount.again() if mount.again else mount.routes)),
+            self._layers,
+        )
 
     def listen(self) -> list[Address]:
         """Begin to serve, once all is mounted; answers what was bound, which for a host with several addresses is more

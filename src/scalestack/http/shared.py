@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from scalestack.event.loops import LoopThread
-from scalestack.http.known import KnownHeads
+from scalestack.http.desk import Desk
 from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
-from scalestack.http.router import Router
 from scalestack.log import Access
 
 
@@ -29,10 +28,9 @@ class Shared(Protocol):
     parser_limits: ParserLimits
     timeouts: Timeouts
     access: Access | None
-    router: Router  # of this moment: a change replaces it
 
-    def known_heads(self, thread: LoopThread, /) -> KnownHeads:
-        """The header lines that the connections of a thread know."""
+    def desk(self, thread: LoopThread, /) -> Desk:
+        """What the connections of a thread share."""
 
     def translate(self, error: BaseException, /) -> HttpError | None:
         """What clients are told of a handler's error; None where nobody knows it."""

@@ -15,8 +15,6 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 _CLOSE: Final = b"Connection: close\r\n"
 _KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
 _MOST_HEADS: Final = 512
-_SHORT: Final = 2048  # bytes; the lengths of shorter bodies are written already
-_LENGTHS: Final = tuple([b"%d\r\n\r\n" % length for length in range(_SHORT)])
 _BODILESS: Final = frozenset({204, 304})  # these have no body and say no length (RFC 9110 section 8.6)
 
 
@@ -89,20 +87,30 @@ def encode(response: Response, head: bool = False, keep_alive: bool = True, http
     return b"%b%d\r\n\r\n%b" % (found.start, len(body), body)
 
 
-def encode_usual(response: Response, now: float) -> bytes:
-    """The same, of the answer to a usual request; `now` is read from the monotonic clock."""
-    if response.headers:
-        return encode(response)
-    heads = _now if now < _now.until else _renew(now)
-    try:
-        found = heads.heads[response.status, response.content_type]
-    except KeyError:
-        found = heads.make(response.status, response.content_type)
-    body = response.body
-    if not body or response.status in _BODILESS:
-        return found.empty
-    length = len(body)
-    return found.start + (_LENGTHS[length] if length < _SHORT else b"%d\r\n\r\n" % length) + body
+class Writer:
+    """Writes the answers to usual requests of one thread. Heads that threads shared would cost each of them more."""
+
+    __slots__ = ("_now",)
+
+    def __init__(self) -> None:
+        self._now = Heads(0.0, -1.0)
+
+    def encode(self, response: Response, now: float) -> bytes:
+        """As `encode`, of a response with a body, on a connection that stays open; `now` is read from the monotonic
+        clock."""
+        if response.headers:
+            return encode(response)
+        heads = self._now
+        if now >= heads.until:
+            self._now = heads = Heads(time(), now)
+        try:
+            found = heads.heads[response.status, response.content_type]
+        except KeyError:
+            found = heads.make(response.status, response.content_type)
+        body = response.body
+        if not body or response.status in _BODILESS:
+            return found.empty
+        return b"%b%d\r\n\r\n%b" % (found.start, len(body), body)
 
 
 def encode_stream_head(response: Response, keep_alive: bool, http10: bool) -> bytes:

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, Final, TypeAlias
 from zlib import crc32
 
-from leveret.model import NEVER, Activity, Draft, Put, Quota
+from leveret.model import NEVER, Activity, Draft, Outcome, Put, Quota
 from leveret.store.base import account_full, queue_full
 from leveret.store.sqlite.directory import Directory
 from leveret.store.sqlite.entries import QueueRecord
@@ -51,7 +51,7 @@ class Arrivals(Lookups):
         self.body_bytes = 0  # written since the last checkpoint
         self.lowest_due = NEVER  # of the queues' `due` that became earlier in this transaction
 
-    def put(self, puts: Sequence[Puts], now: float) -> list[list[Put]]:
+    def put(self, puts: Sequence[Puts], now: float) -> list[list[Outcome]]:
         """Store all drafts, whatever they have; each queue is settled."""
         count = sum([len(drafts) for _, drafts in puts])
         first = sequence = self._take_sequences(count)
@@ -71,7 +71,7 @@ class Arrivals(Lookups):
             inserted += self._execute(insert(size), some).rowcount
         return self._outcome(puts, first, inserted == count, now)
 
-    def put_plain(self, puts: Sequence[Puts], ttl: int, now: float) -> list[list[Put]]:
+    def put_plain(self, puts: Sequence[Puts], ttl: int, now: float) -> list[list[Outcome]]:
         """As `put`, for drafts that are visible, have no meta, and live equally long, as nearly all do: quicker."""
         expires = now + ttl if ttl else None
         values: list[Any] = []
@@ -98,7 +98,7 @@ class Arrivals(Lookups):
 
     def put_with_care(
         self, queue: QueueRecord, drafts: Sequence[Draft], now: float, quota: Quota | None = None
-    ) -> list[Put]:
+    ) -> list[Outcome]:
         """As `put`, for one queue, and where a draft may have to be left out; `QueueFull` or `AccountFull` before
         anything is done."""
         there = {
@@ -107,7 +107,7 @@ class Arrivals(Lookups):
         sizes = {id: size_of(found) for id, found in there.items()}
         messages, size = queue.messages, queue.bytes
         wanted: list[Draft] = []
-        answer: list[Put] = []
+        answer: list[Outcome] = []
         for draft in drafts:
             was = sizes.get(draft.id)
             if was is not None and draft.only_new:
@@ -140,7 +140,7 @@ class Arrivals(Lookups):
         if self.tally.on:
             self._counts(queue).put += len(drafts)
 
-    def _outcome(self, puts: Sequence[Puts], first: int, all_new: bool, now: float) -> list[list[Put]]:
+    def _outcome(self, puts: Sequence[Puts], first: int, all_new: bool, now: float) -> list[list[Outcome]]:
         """What became of drafts that were inserted with sequences from `first` on, but for those whose id is there."""
         if all_new:
             return [[_CREATED] * len(drafts) for _, drafts in puts]
@@ -149,10 +149,10 @@ class Arrivals(Lookups):
             found[0]
             for found in self._execute("SELECT sequence FROM messages WHERE sequence BETWEEN ? AND ?", (first, last))
         }
-        answers: list[list[Put]] = []
+        answers: list[list[Outcome]] = []
         sequence = first
         for queue, drafts in puts:
-            answer: list[Put] = []
+            answer: list[Outcome] = []
             for draft in drafts:
                 if sequence in inserted:
                     answer.append(_CREATED)

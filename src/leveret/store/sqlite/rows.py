@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 from zlib import crc32
 
-from leveret.model import NEVER, Draft, Message, Meta, Want, holds
+from leveret.model import NEVER, BlankMessage, Draft, Message, Meta, Want, holds
 from leveret.store.base import StoreError
 
 # What is read of a message, in the order in which `message` takes it.
@@ -35,7 +35,6 @@ BODY: Final = 6
 COLUMNS: Final = 11  # of the table, and so of what `row` makes
 PLAIN_COLUMNS: Final = 4  # of a plain message, where the rest is common: queue, id, checksum, body
 
-_new: Final = object.__new__
 
 SOME: Final = Message("", b"", 0, 0.0, NEVER, 0.0, 0, None)  # stands for messages that nobody wants to look at
 
@@ -75,7 +74,7 @@ def messages(rows: Iterable[tuple[Any, ...]], queue: int) -> list[Message]:
     """The messages in such rows: one loop without calls of its own, since there are many."""
     all: list[Message] = []
     for found in rows:
-        made = _new(Message)
+        made: Message = BlankMessage()
         made.sequence, id, made.created, expires, made.visible_at, made.deliveries, body, meta, check = found
         made.id = id
         made.expires = NEVER if expires is None else expires

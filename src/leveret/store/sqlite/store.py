@@ -20,9 +20,9 @@ from leveret.model import (
     Draft,
     Filters,
     Message,
+    Outcome,
     Page,
     Policy,
-    Put,
     QueueState,
     Quota,
     Want,
@@ -184,12 +184,12 @@ class SqliteStore(Store):
 
     def put(
         self, account: str, queue: str, drafts: Sequence[Draft], now: float, quota: Quota | None = None
-    ) -> Answer[list[Put]]:
+    ) -> Answer[list[Outcome]]:
         # Not by `_ask`: of all calls there are most of this one.
         request = Request(_PUT, (account, queue), drafts, now)
         if quota is not None:
             request.quota = quota
-        answer: Answer[list[Put]] = self._writer_of(account).ask(request)
+        answer: Answer[list[Outcome]] = self._writer_of(account).ask(request)
         return answer
 
     def get(

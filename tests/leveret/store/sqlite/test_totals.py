@@ -25,7 +25,7 @@ def put(store: SqliteStore, queue: str, id: Any, size: int = 1, quota: Quota | N
 
 
 def outcomes(answers: list[Any]) -> list[str]:
-    return ["full" if isinstance(each, AccountFull) else each[0].value for each in answers]
+    return ["full" if isinstance(each, AccountFull) else each[0] for each in answers]
 
 
 def states(store: SqliteStore, now: float = NOW) -> list[AccountState]:

@@ -1,0 +1,24 @@
+"""What the HTTP connections of one thread share, and no other thread touches.
+
+On a free-threaded Python, to use an object that another thread made costs each of them many times as much as to use
+one's own: both write to its count of references. So each thread has its own of what every request uses.
+"""
+
+from __future__ import annotations
+
+from scalestack.http.known import KnownHeads
+from scalestack.http.router import Router
+from scalestack.http.sending import PIECE
+from scalestack.http.writer import Writer
+
+
+class Desk:
+    """Only its thread uses this, but for `router`, which anybody may replace."""
+
+    __slots__ = ("heads", "piece", "router", "writer")
+
+    def __init__(self, router: Router) -> None:
+        self.router = router
+        self.heads: KnownHeads = {}  # header lines that its connections have sent
+        self.writer = Writer()
+        self.piece = int(str(PIECE))  # bytes that are written at once
