@@ -56,7 +56,7 @@ class Feeder:
         for start in range(0, len(requests), len(feeds)):
             for feed, request in zip(feeds, requests[start : start + len(feeds)], strict=False):
                 feed(request)
-            self._thread.turn.flush()
+            self._thread.own.turn.flush()
 
     def in_turns(self, requests: Sequence[bytes], done: Future[_Moment]) -> None:
         """Feed each connection its next request in the loop's turn after its answer; `done` when all are answered."""

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from enum import Enum
 from math import ceil, floor, isinf
 from threading import local
 from typing import Final, Literal, TypeAlias
@@ -335,9 +334,12 @@ class Put:
 Outcome: TypeAlias = Literal["created", "replaced", "exists"]
 
 
-class Want(Enum):
+class Want:
     """What the caller needs of the messages that an answer is about. A store may give more, never less."""
 
-    NOTHING = "nothing"  # whether there are any: one stands for all, and is no more than not None
-    ATTRIBUTES = "attributes"  # all but bodies, which may be empty
-    ALL = "all"
+    NOTHING: Final = "nothing"  # whether there are any: one stands for all, and is no more than not None
+    ATTRIBUTES: Final = "attributes"  # all but bodies, which may be empty
+    ALL: Final = "all"
+
+
+Wanted: TypeAlias = Literal["all", "attributes", "nothing"]

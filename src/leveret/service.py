@@ -25,6 +25,7 @@ from leveret.model import (
     QueueState,
     Quota,
     Want,
+    Wanted,
 )
 from leveret.store.base import AccountFull, Store
 from leveret.waiters import Interest, Look, Waiters
@@ -227,12 +228,12 @@ class QueueService:
 
     # One message, by its id; several where there are many ids.
 
-    def get(self, account: str, queue: str, id: str, want: Want = Want.ALL) -> Answer[Message | None]:
+    def get(self, account: str, queue: str, id: str, want: Wanted = Want.ALL) -> Answer[Message | None]:
         found = self._store.get(account, queue, (id,), self.clock(), want)
         return found[0] if isinstance(found, list) else found.then(_only)
 
     def update(
-        self, account: str, queue: str, id: str, change: Change, want: Want = Want.ALL, receipt: str | None = None
+        self, account: str, queue: str, id: str, change: Change, want: Wanted = Want.ALL, receipt: str | None = None
     ) -> Answer[Message | None]:
         """Change a message; answers it as it is after that. With a receipt that is not good (any more), it is left
         alone, and the answer is `HELD`."""
@@ -240,7 +241,7 @@ class QueueService:
         return then(self._store.update(account, queue, (id,), change, self.clock(), want, receipts), _only)
 
     def delete(
-        self, account: str, queue: str, id: str, want: Want = Want.ALL, receipt: str | None = None
+        self, account: str, queue: str, id: str, want: Wanted = Want.ALL, receipt: str | None = None
     ) -> Answer[Message | None]:
         """Delete a message; answers it as it was, or `HELD` as `update` does."""
         receipts = None if receipt is None else (receipt,)
@@ -248,7 +249,7 @@ class QueueService:
         return deleted[0] if isinstance(deleted, list) else deleted.then(_only)
 
     def get_many(
-        self, account: str, queue: str, ids: Sequence[str], want: Want = Want.ALL
+        self, account: str, queue: str, ids: Sequence[str], want: Wanted = Want.ALL
     ) -> Answer[list[Message | None]]:
         return self._store.get(account, queue, ids, self.clock(), want)
 
@@ -258,7 +259,7 @@ class QueueService:
         queue: str,
         ids: Sequence[str],
         change: Change,
-        want: Want = Want.ALL,
+        want: Wanted = Want.ALL,
         receipts: Sequence[str] | None = None,
     ) -> Answer[list[Message | None]]:
         """As `update`, for each id, and each with its receipt where there are any."""
@@ -269,7 +270,7 @@ class QueueService:
         account: str,
         queue: str,
         ids: Sequence[str],
-        want: Want = Want.ALL,
+        want: Wanted = Want.ALL,
         receipts: Sequence[str] | None = None,
     ) -> Answer[list[Message | None]]:
         return self._store.delete(account, queue, ids, self.clock(), want, receipts)
@@ -282,7 +283,7 @@ class QueueService:
         queue: str,
         filters: Filters,
         wait: int = 0,
-        want: Want = Want.ALL,
+        want: Wanted = Want.ALL,
         of_stream: bool = False,
     ) -> Answer[list[Message]]:
         """What waits on behalf of a stream is none of the account's polls."""
@@ -291,7 +292,7 @@ class QueueService:
         return self._store.select(account, queue, filters, self.clock(), want)
 
     def update_matching(
-        self, account: str, queue: str, filters: Filters, change: Change, wait: int = 0, want: Want = Want.ALL
+        self, account: str, queue: str, filters: Filters, change: Change, wait: int = 0, want: Wanted = Want.ALL
     ) -> Answer[list[Message]]:
         """Change what matches; with a limit and a hide this is a worker's claim."""
         if wait:
@@ -299,7 +300,7 @@ class QueueService:
         return self._store.update_matching(account, queue, filters, change, self.clock(), want)
 
     def delete_matching(
-        self, account: str, queue: str, filters: Filters, wait: int = 0, want: Want = Want.ALL
+        self, account: str, queue: str, filters: Filters, wait: int = 0, want: Wanted = Want.ALL
     ) -> Answer[list[Message]]:
         """Delete what matches; with a limit this is a pop."""
         if wait:
@@ -382,7 +383,7 @@ class _Poll:
         account: str,
         queue: str,
         filters: Filters,
-        want: Want,
+        want: Wanted,
         change: Change | None = None,
         deletes: bool = False,
         counts: bool = True,

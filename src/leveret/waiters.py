@@ -175,7 +175,7 @@ class Waiters:
         waiter = _Waiter(parked, thread, interest, ended)
         waiter.expired = draining
         if not draining:
-            waiter.deadline = thread.deadlines.add(seconds, waiter)
+            waiter.deadline = thread.own.deadlines.add(seconds, waiter)
         self._look(waiter)
         return waiter
 
@@ -346,7 +346,7 @@ class Waiters:
     def _end(self, waiter: _Waiter[T]) -> _State:
         """Forget it; answers what it was doing."""
         if waiter.deadline is not None:
-            waiter.thread.deadlines.discard(waiter.deadline, waiter)
+            waiter.thread.own.deadlines.discard(waiter.deadline, waiter)
             waiter.deadline = None
         parked = waiter.queue
         with self._parked_lock:

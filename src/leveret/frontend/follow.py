@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from leveret.frontend import render11
-from leveret.frontend.parameters import Detail
-from leveret.model import Filters, Message, Want, marker_of
+from leveret.frontend.parameters import Level
+from leveret.model import Filters, Message, Want, Wanted, marker_of
 from leveret.service import QueueService
 from scalestack.event.loops import arrival
 
@@ -24,7 +24,7 @@ _HEARTBEAT: Final = 15  # seconds of silence, after which a comment shows that b
 
 
 async def follow(
-    service: QueueService, account: str, queue: str, after: int | None, hidden: bool, detail: Detail, want: Want
+    service: QueueService, account: str, queue: str, after: int | None, hidden: bool, detail: Level, want: Wanted
 ) -> AsyncIterator[bytes]:
     """The events of a queue, after a place or from its beginning, until the server stops or the reader goes."""
     filters = Filters(_PAGE, match_hidden=hidden, after=after, max_bytes=_PAGE_BYTES if want is Want.ALL else None)
@@ -39,6 +39,6 @@ async def follow(
             yield b": still there\n\n"
 
 
-def _event(message: Message, detail: Detail, now: float) -> str:
+def _event(message: Message, detail: Level, now: float) -> str:
     # JSON holds no line break, so that one line of data is all.
     return f"id: {marker_of(message.sequence)}\ndata: {render11.text(message, detail, now)}\n\n"

@@ -108,8 +108,8 @@ def _parameter(name: str, accepted: Accepted) -> dict[str, Any]:
     if name == "detail":
         schema: Schema = {
             "type": "string",
-            "enum": [detail.value for detail in accepted.details],
-            "default": accepted.default.value,
+            "enum": list(accepted.details),
+            "default": accepted.default,
         }
         text = "How much of each object is answered."
     elif name == "receipt" and name in accepted.repeated:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
-from leveret.model import MAX_SECONDS, Change, Filters, InvalidName, Page, Want, check_name, place_of
+from leveret.model import MAX_SECONDS, Change, Filters, InvalidName, Page, Want, Wanted, check_name, place_of
 from scalestack.http.message import parse_query
 from scalestack.http.problem import HttpError
 
 
-class Detail(Enum):
-    """How much of each object an answer holds."""
+class Detail:
+    """How much of each object an answer holds. Literals, as those of `leveret.model.Put` are."""
 
-    NONE = "none"
-    ID = "id"
-    ATTRIBUTES = "attributes"
-    BODY = "body"
-    ALL = "all"
+    NONE: Final = "none"
+    ID: Final = "id"
+    ATTRIBUTES: Final = "attributes"
+    BODY: Final = "body"
+    ALL: Final = "all"
+
+
+Level: TypeAlias = Literal["none", "id", "attributes", "body", "all"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +29,16 @@ class Accepted:
     """What a kind of request takes: its parameters, the details that it can give, and the one that it gives unasked."""
 
     names: frozenset[str]
-    details: tuple[Detail, ...]
-    default: Detail
+    details: tuple[Level, ...]
+    default: Level
     repeated: frozenset[str] = frozenset()  # those of the names that may be given more than once
     # Queries that were parsed already. Clients repeat themselves: a worker's claim has the same one every time. A plain
     # dictionary, as threads look something up in one without waiting for each other.
     known: dict[str, Parameters] = field(default_factory=dict, repr=False)
 
 
-_NAMES: Final = (Detail.NONE, Detail.ID, Detail.ALL)
-_MESSAGES: Final = tuple(Detail)
+_NAMES: Final[tuple[Level, ...]] = (Detail.NONE, Detail.ID, Detail.ALL)
+_MESSAGES: Final[tuple[Level, ...]] = (Detail.NONE, Detail.ID, Detail.ATTRIBUTES, Detail.BODY, Detail.ALL)
 _PAGE: Final = frozenset({"limit", "marker", "detail"})
 _FILTERS: Final = _PAGE | {"match_hidden", "wait"}
 _ATTRIBUTES: Final = frozenset({"ttl", "hide"})
@@ -77,8 +79,8 @@ class Parameters:
     filters: Filters
     change: Change
     wait: int  # seconds
-    detail: Detail
-    want: Want  # what the detail takes of the messages
+    detail: Level
+    want: Wanted  # what the detail takes of the messages
     match_hidden_given: bool = False
     ids: tuple[str, ...] = ()
     receipts: tuple[str, ...] = field(default=())
@@ -89,7 +91,7 @@ class Parameters:
         return self.receipts[0] if self.receipts else None
 
 
-_WANTS: Final = {
+_WANTS: Final[dict[Level, Wanted]] = {
     Detail.NONE: Want.NOTHING,
     Detail.ID: Want.ATTRIBUTES,
     Detail.ATTRIBUTES: Want.ATTRIBUTES,
@@ -232,13 +234,13 @@ def _truth(name: str, text: str) -> bool:
     return lowered == "true"
 
 
-def _detail(text: str | None, accepted: Accepted) -> Detail:
+def _detail(text: str | None, accepted: Accepted) -> Level:
     if text is None:
         return accepted.default
     for detail in accepted.details:
-        if detail.value == text:
+        if detail == text:
             return detail
-    expected = _listed(detail.value for detail in accepted.details)
+    expected = _listed(accepted.details)
     raise _bad("bad-parameter", f"detail is '{_shown(text)}'; {expected} is expected")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from leveret.model import Filters, Message, Page, Policy, Want, marker_of
+from leveret.model import Filters, Message, Page, Policy, Want, Wanted, marker_of
 
 _MOST: Final = 100  # names in one line; of the others there is the number
 
@@ -31,7 +31,7 @@ def of_names(deleted: list[str]) -> Details | None:
     return {"deleted": len(deleted), "names": deleted[:_MOST]} if deleted else None
 
 
-def of_messages(want: Want, deleted: Sequence[Message]) -> Details | None:
+def of_messages(want: Wanted, deleted: Sequence[Message]) -> Details | None:
     """How many messages there were, where that was asked for: else a store answers only that there were any."""
     if not deleted:
         return None

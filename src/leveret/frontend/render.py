@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from json.encoder import encode_basestring as quoted
 from typing import Final
 
-from leveret.frontend.parameters import Detail
+from leveret.frontend.parameters import Detail, Level
 from leveret.model import Message
 from scalestack.http.message import BlankResponse, Response
 
@@ -15,7 +15,11 @@ JSON: Final = b"application/json"
 BYTES: Final = b"application/octet-stream"
 
 # By names of this module: on CPython 3.11 `Detail.ALL` takes ten times as long.
-_NONE, _ID, _ATTRIBUTES, _BODY, _ALL = Detail
+_NONE: Final = Detail.NONE
+_ID: Final = Detail.ID
+_ATTRIBUTES: Final = Detail.ATTRIBUTES
+_BODY: Final = Detail.BODY
+_ALL: Final = Detail.ALL
 
 
 def body_text(body: bytes) -> str:
@@ -52,7 +56,7 @@ def json_response(text: str, carried: Iterable[object]) -> Response:
 NO_CONTENT: Final = Response(204)
 
 
-def messages(found: list[Message], detail: Detail, now: float) -> Response:
+def messages(found: list[Message], detail: Level, now: float) -> Response:
     """The answer with the messages of a collection; `now` is what their remaining seconds are counted from."""
     if detail is _NONE:
         return NO_CONTENT
@@ -67,7 +71,7 @@ def messages(found: list[Message], detail: Detail, now: float) -> Response:
     return json_response(f"[{','.join(texts)}]", found)
 
 
-def message(found: Message, detail: Detail, now: float) -> Response:
+def message(found: Message, detail: Level, now: float) -> Response:
     """The answer with one message: its id and its body are sent as they are, not as JSON."""
     if detail is _ALL:  # as mostly
         return json_response(_object(found, now, True), (found,))
@@ -80,7 +84,7 @@ def message(found: Message, detail: Detail, now: float) -> Response:
     return json_response(_object(found, now, False), (found,))
 
 
-def names(found: list[str], detail: Detail) -> Response:
+def names(found: list[str], detail: Level) -> Response:
     """The answer with names of accounts or queues."""
     if detail is _NONE:
         return NO_CONTENT

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from json.encoder import encode_basestring as quoted
 from typing import Final
 
-from leveret.frontend.parameters import Detail
+from leveret.frontend.parameters import Detail, Level
 from leveret.frontend.render import BYTES, JSON, NO_CONTENT, body_text
 from leveret.model import HELD, ROUNDING, Message, Meta, Policy, QueueState, marker_of, timestamp
 from scalestack.http.message import Headers, Response
 from scalestack.trace import context_in
 
-_NONE, _ID, _ATTRIBUTES, _BODY, _ALL = Detail
+_NONE: Final = Detail.NONE
+_ID: Final = Detail.ID
+_ATTRIBUTES: Final = Detail.ATTRIBUTES
+_BODY: Final = Detail.BODY
+_ALL: Final = Detail.ALL
 _NO_META: Final = Meta()
 _MARKER: Final = len(marker_of(0))
 
@@ -22,15 +26,17 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 HEADER: Final = b"Leveret-Header-"  # before the name of a message's header
 
 
-def fields(message: Message, detail: Detail, now: float, hid: bool) -> str:
+def fields(message: Message, detail: Level, now: float, hid: bool) -> str:
     """What a message has, as the members of a JSON object, but for its id; `hid` where the request hid it just now."""
     if detail is _BODY:
         return f'"body":{body_text(message.body)}'
     if detail is _NONE or detail is _ID:
         return f'"receipt":"{message.receipt}"' if hid else ""
-    meta = message.meta or _NO_META
-    content_type = "null" if meta.content_type is None else quoted(meta.content_type)
-    headers = _json(dict(meta.headers)) if meta.headers else "{}"
+    content_type, headers = "null", "{}"
+    meta = message.meta
+    if meta is not None:
+        content_type = "null" if meta.content_type is None else quoted(meta.content_type)
+        headers = _json(dict(meta.headers)) if meta.headers else "{}"
     receipt = f',"receipt":"{message.receipt}"' if hid else ""
     body = f',"body":{body_text(message.body)}' if detail is _ALL else ""
     return (
@@ -40,7 +46,7 @@ def fields(message: Message, detail: Detail, now: float, hid: bool) -> str:
     )
 
 
-def text(message: Message, detail: Detail, now: float, hid: bool = False) -> str:
+def text(message: Message, detail: Level, now: float, hid: bool = False) -> str:
     """One message of a list, as JSON."""
     if detail is _BODY:
         return body_text(message.body)
@@ -51,7 +57,7 @@ def text(message: Message, detail: Detail, now: float, hid: bool = False) -> str
 
 def messages(
     found: Sequence[Message],
-    detail: Detail,
+    detail: Level,
     now: float,
     hid: bool = False,
     headers: tuple[tuple[bytes, bytes], ...] = (),
@@ -66,7 +72,7 @@ def messages(
     return Response(200, f"[{','.join(texts)}]".encode(), JSON, headers, carried=found)
 
 
-def _texts(found: Sequence[Message], detail: Detail, now: float, hid: bool) -> list[str]:
+def _texts(found: Sequence[Message], detail: Level, now: float, hid: bool) -> list[str]:
     """The same as `text` for each of them: what those that came and were claimed together have in common is written
     once."""
     texts: list[str] = []
@@ -93,7 +99,7 @@ def _texts(found: Sequence[Message], detail: Detail, now: float, hid: bool) -> l
     return texts
 
 
-def message(found: Message, detail: Detail, now: float, hid: bool) -> Response:
+def message(found: Message, detail: Level, now: float, hid: bool) -> Response:
     """The answer with one message: its id and its body are sent as they are, not as JSON."""
     if detail is _NONE:
         return NO_CONTENT
@@ -115,7 +121,7 @@ def _headers(meta: Meta) -> Headers:
     return given + [(name.encode(), value.encode()) for name, value in context_in(headers).items()]
 
 
-def outcomes(ids: Sequence[str], found: Sequence[Message | None], detail: Detail, now: float, hid: bool) -> Response:
+def outcomes(ids: Sequence[str], found: Sequence[Message | None], detail: Level, now: float, hid: bool) -> Response:
     """The answer that says for each id what became of it."""
     texts: list[str] = []
     for id, message in zip(ids, found, strict=True):

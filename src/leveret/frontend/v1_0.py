@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from leveret.actions import READ, RECEIVE, SEND
 from leveret.frontend import parameters, recording, render
 from leveret.frontend.openapi import Operation, Shape
-from leveret.frontend.parameters import Accepted, Detail, Parameters, Queries, parse
+from leveret.frontend.parameters import Accepted, Detail, Level, Parameters, Queries, parse
 from leveret.model import MAX_NAME, Filters, InvalidName, Message, Outcome, Put, check_name
 from leveret.service import QueueService
 from scalestack.audit.trail import Audit
@@ -203,12 +203,12 @@ class V10:
         audit = self._audit
         return act() if audit is None else audit.recorded(request, action, act, told, **details)
 
-    def _messages(self, detail: Detail, found: list[Message]) -> Response:
+    def _messages(self, detail: Level, found: list[Message]) -> Response:
         if not found:
             raise no_match("message")
         return render.messages(found, detail, self._service.clock())
 
-    def _message(self, detail: Detail, found: Message | None) -> Response:
+    def _message(self, detail: Level, found: Message | None) -> Response:
         if found is None:
             raise no_message()
         if detail is _NONE:  # what a worker's DELETE asks for: spares it the clock
@@ -216,7 +216,7 @@ class V10:
         return render.message(found, detail, self._service.clock())
 
 
-def answer_with(answer: Answer[T], respond: Callable[[Detail, T], Response], detail: Detail) -> Answer[Response]:
+def answer_with(answer: Answer[T], respond: Callable[[Level, T], Response], detail: Level) -> Answer[Response]:
     """`respond(detail, answer)`: now where the answer is ready, else when it comes."""
     # A function with the detail in it is made only where it has to wait.
     return answer.then(partial(respond, detail)) if isinstance(answer, Pending) else respond(detail, answer)
@@ -234,7 +234,7 @@ def put_response(done: Outcome) -> Response:
     return _CREATED if done is _IS_NEW else render.NO_CONTENT
 
 
-def names_with(detail: Detail, kind: str) -> Callable[[list[str]], Response]:
+def names_with(detail: Level, kind: str) -> Callable[[list[str]], Response]:
     def respond(found: list[str]) -> Response:
         if not found:
             raise no_match(kind)

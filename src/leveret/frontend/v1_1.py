@@ -12,7 +12,7 @@ from leveret.actions import POLICY, READ, RECEIVE, SEND
 from leveret.frontend import parameters, recording, render, render11
 from leveret.frontend.follow import CONTENT_TYPE, HEADERS, follow
 from leveret.frontend.openapi import Shape
-from leveret.frontend.parameters import MAX_BODIES, Detail, Parameters, parse
+from leveret.frontend.parameters import MAX_BODIES, Detail, Level, Parameters, parse
 from leveret.frontend.publish import meta_of, read_messages, read_policy
 from leveret.frontend.v1_0 import (
     V10,
@@ -231,24 +231,24 @@ class V11(V10):
             headers = _next(request, "after", marker_of(found[-1].sequence))
         return render11.messages(found, given.detail, self._service.clock(), headers=headers)
 
-    def _messages(self, detail: Detail, found: list[Message]) -> Response:
+    def _messages(self, detail: Level, found: list[Message]) -> Response:
         return self._many(detail, found, hid=False)
 
-    def _hidden_messages(self, detail: Detail, found: list[Message]) -> Response:
+    def _hidden_messages(self, detail: Level, found: list[Message]) -> Response:
         return self._many(detail, found, hid=True)
 
-    def _many(self, detail: Detail, found: list[Message], hid: bool) -> Response:
+    def _many(self, detail: Level, found: list[Message], hid: bool) -> Response:
         if not found:
             raise no_match("message")
         return render11.messages(found, detail, self._service.clock(), hid)
 
-    def _message(self, detail: Detail, found: Message | None) -> Response:
+    def _message(self, detail: Level, found: Message | None) -> Response:
         return self._one(detail, found, hid=False)
 
-    def _hidden_message(self, detail: Detail, found: Message | None) -> Response:
+    def _hidden_message(self, detail: Level, found: Message | None) -> Response:
         return self._one(detail, found, hid=True)
 
-    def _one(self, detail: Detail, found: Message | None, hid: bool) -> Response:
+    def _one(self, detail: Level, found: Message | None, hid: bool) -> Response:
         if found is None:
             raise no_message()
         if found is HELD:

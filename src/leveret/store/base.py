@@ -20,6 +20,7 @@ from leveret.model import (
     QueueState,
     Quota,
     Want,
+    Wanted,
 )
 from scalestack.event.pending import Answer
 
@@ -178,7 +179,7 @@ class Store(ABC):
 
     @abstractmethod
     def get(
-        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+        self, account: str, queue: str, ids: Sequence[str], now: float, want: Wanted = Want.ALL
     ) -> Answer[list[Message | None]]:
         """The messages with these ids, hidden or not, in the order of `ids`; None for one that is not there."""
 
@@ -190,7 +191,7 @@ class Store(ABC):
         ids: Sequence[str],
         change: Change,
         now: float,
-        want: Want = Want.ALL,
+        want: Wanted = Want.ALL,
         receipts: Sequence[str] | None = None,
     ) -> Answer[list[Message | None]]:
         """Change the messages with these ids, hidden or not; answers them as they are after it, as `get` does.
@@ -206,7 +207,7 @@ class Store(ABC):
         queue: str,
         ids: Sequence[str],
         now: float,
-        want: Want = Want.ALL,
+        want: Wanted = Want.ALL,
         receipts: Sequence[str] | None = None,
     ) -> Answer[list[Message | None]]:
         """Delete the messages with these ids, hidden or not; answers them as they were, as `get` does.
@@ -216,13 +217,13 @@ class Store(ABC):
 
     @abstractmethod
     def select(
-        self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL
+        self, account: str, queue: str, filters: Filters, now: float, want: Wanted = Want.ALL
     ) -> Answer[list[Message]]:
         """The messages that match, in order."""
 
     @abstractmethod
     def update_matching(
-        self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Want = Want.ALL
+        self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Wanted = Want.ALL
     ) -> Answer[list[Message]]:
         """Change what matches; answers it as it is after the change.
 
@@ -232,7 +233,7 @@ class Store(ABC):
 
     @abstractmethod
     def delete_matching(
-        self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL
+        self, account: str, queue: str, filters: Filters, now: float, want: Wanted = Want.ALL
     ) -> Answer[list[Message]]:
         """Delete what matches; answers it as it was."""
 

@@ -22,6 +22,7 @@ from leveret.model import (
     QueueState,
     Quota,
     Want,
+    Wanted,
 )
 from leveret.store.accounts import Accounts, Queue, Silence
 from leveret.store.base import Signals, Store, account_full
@@ -243,7 +244,7 @@ class MemoryStore(Accounts, Store):
         return found, done
 
     def get(
-        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+        self, account: str, queue: str, ids: Sequence[str], now: float, want: Wanted = Want.ALL
     ) -> list[Message | None]:
         try:
             found: Queue | None = self._seen[account, queue]
@@ -261,7 +262,7 @@ class MemoryStore(Accounts, Store):
         ids: Sequence[str],
         change: Change,
         now: float,
-        want: Want = Want.ALL,
+        want: Wanted = Want.ALL,
         receipts: Sequence[str] | None = None,
     ) -> list[Message | None]:
         found = self._find(account, queue)
@@ -284,7 +285,7 @@ class MemoryStore(Accounts, Store):
         queue: str,
         ids: Sequence[str],
         now: float,
-        want: Want = Want.ALL,
+        want: Wanted = Want.ALL,
         receipts: Sequence[str] | None = None,
     ) -> list[Message | None]:
         try:
@@ -302,7 +303,7 @@ class MemoryStore(Accounts, Store):
             self._retire(found)
         return deleted
 
-    def select(self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL) -> list[Message]:
+    def select(self, account: str, queue: str, filters: Filters, now: float, want: Wanted = Want.ALL) -> list[Message]:
         found = self._find(account, queue)
         if found is None:
             return []
@@ -310,7 +311,7 @@ class MemoryStore(Accounts, Store):
             return found.records.select(filters, now)
 
     def update_matching(
-        self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Want = Want.ALL
+        self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Wanted = Want.ALL
     ) -> list[Message]:
         try:
             found: Queue | None = self._seen[account, queue]
@@ -396,7 +397,7 @@ class MemoryStore(Accounts, Store):
         return records.expires_min
 
     def delete_matching(
-        self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL
+        self, account: str, queue: str, filters: Filters, now: float, want: Wanted = Want.ALL
     ) -> list[Message]:
         found = self._find(account, queue)
         if found is None:

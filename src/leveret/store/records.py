@@ -23,6 +23,7 @@ from leveret.model import (
     Policy,
     Put,
     Want,
+    Wanted,
     holds,
 )
 from leveret.store.base import queue_full
@@ -210,7 +211,7 @@ class Records:
         return changed
 
     def delete(
-        self, ids: Sequence[str], now: float, receipts: Sequence[str] | None, want: Want = Want.ALL
+        self, ids: Sequence[str], now: float, receipts: Sequence[str] | None, want: Wanted = Want.ALL
     ) -> list[Message | None]:
         if receipts is not None:
             return [self._delete_held(id, receipt, now) for id, receipt in zip(ids, receipts, strict=True)]

@@ -23,17 +23,26 @@ class LoopError(Exception):
     """A loop that could not be made or started."""
 
 
+class Own:
+    """What a thread has for itself, and has made itself: on a free-threaded Python each use of an object that another
+    thread has made costs more."""
+
+    __slots__ = ("clock", "deadlines", "tally", "turn")
+
+    def __init__(self, clock: Callable[[], float], deadlines: Deadlines, turn: Turn) -> None:
+        self.clock = clock  # the loop's, in seconds
+        self.deadlines = deadlines
+        self.turn = turn
+        self.tally: Any = None  # what is counted of the work on this thread, where somebody counts: without a lock
+
+
 class LoopThread:
     """One thread and the loop that runs in it, and ways to reach them from outside."""
 
     def __init__(self, name: str, make_loop: LoopMaker) -> None:
         self.name = name
         self.loop: asyncio.AbstractEventLoop
-        # What is counted of the work on this thread, where somebody counts: only this thread writes it, without a lock.
-        self.tally: Any = None
-        self.clock: Callable[[], float]  # the loop's, in seconds
-        self.deadlines: Deadlines  # of this thread, which alone may call them
-        self.turn: Turn  # the same
+        self.own: Own  # what this thread alone may use
         self._make_loop = make_loop
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started: Future[None] = Future()
@@ -124,9 +133,9 @@ class LoopThread:
         try:
             loop = self._make_loop()
             self.loop = loop
-            self.clock = loop.time
-            self.deadlines = Deadlines(loop.time, self.later, self._failed)
-            self.turn = Turn(loop.call_soon, self._failed)
+            self.own = Own(
+                loop.time, Deadlines(loop.time, self.later, self._failed), Turn(loop.call_soon, self._failed)
+            )
         except BaseException as error:
             self._started.set_exception(error)
             return

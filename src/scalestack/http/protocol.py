@@ -122,7 +122,7 @@ class HttpConnection(Connection):
 
     def eof_received(self) -> bool:
         """The client has sent its last byte. It may be gone, or still wait for answers."""
-        self.thread.turn.flush()
+        self._own.turn.flush()
         waiting = self._waiting
         if self._last or self._streaming or (waiting is None and not self._behind and not self._backlog):
             return False  # of a stream that has no end, nobody hears any more who sends nothing any more
@@ -216,7 +216,7 @@ class HttpConnection(Connection):
     ) -> None:
         """Nothing is before it: find what answers it, and send that where it is ready."""
         request.connection = self
-        tally: Tally | None = self.thread.tally
+        tally: Tally | None = self._own.tally
         try:
             if entry is None:
                 entry, parameters = self._desk.router.find(request.line)
@@ -251,7 +251,7 @@ class HttpConnection(Connection):
                 cell.counts[0 if seconds <= tally.first else bisect_left(BOUNDS, seconds)] += 1
                 cell.sum += seconds
                 began = now
-            self.thread.turn.write(self.transport, self._desk.writer.encode(answer, began))
+            self._own.turn.write(self.transport, self._desk.writer.encode(answer, began))
             return
         self._began = began
         self._entry = entry
@@ -277,7 +277,7 @@ class HttpConnection(Connection):
         if self._waiting is not None or self._behind:
             self._behind.append(error)
             return
-        tally: Tally | None = self.thread.tally
+        tally: Tally | None = self._own.tally
         if tally is not None:
             tally.refused(error.status)
         self._write(encode(problem(error), keep_alive=False))
@@ -314,7 +314,7 @@ class HttpConnection(Connection):
                 self._tally.answered(self._entry, request.method, response.status, seconds, parked)
             self._waiting = None
             # As nearly always: nothing else waits.
-            self.thread.turn.write(self.transport, self._desk.writer.encode(response, monotonic()))
+            self._own.turn.write(self.transport, self._desk.writer.encode(response, monotonic()))
             if self._parser.between:
                 self.expect(self._idle_timeout)
             else:
@@ -353,7 +353,7 @@ class HttpConnection(Connection):
 
     def _write(self, data: bytes | memoryview) -> None:
         """At once, and after what was put off to the end of the loop's turn."""
-        self.thread.turn.flush()
+        self._own.turn.flush()
         self.transport.write(data)
 
     def _send(self, request: Request, response: Response) -> None:
@@ -451,7 +451,7 @@ class HttpConnection(Connection):
         self._plain = False
         self._behind.clear()
         self.expect(self._timeouts.write)
-        self.thread.turn.flush()
+        self._own.turn.flush()
         self.transport.close()
 
     def _linger(self) -> None:
@@ -461,7 +461,7 @@ class HttpConnection(Connection):
         self._plain = False
         self._behind.clear()
         self.expect(_LINGER)
-        self.thread.turn.flush()
+        self._own.turn.flush()
         if self.transport.can_write_eof():
             with contextlib.suppress(OSError, RuntimeError):
                 self.transport.write_eof()

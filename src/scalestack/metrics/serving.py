@@ -71,12 +71,12 @@ class RequestSeries:
 
 def _begin(thread: LoopThread) -> Tally:
     tally = Tally()
-    thread.tally = tally
+    thread.own.tally = tally
     return tally
 
 
 def _end(thread: LoopThread) -> None:
-    thread.tally = None
+    thread.own.tally = None
 
 
 class ConnectionSeries:

@@ -29,8 +29,8 @@ class Connection(asyncio.Protocol):
 
     # Slots, as there are many connections, and each request looks at several of these.
     __slots__ = (
-        "__weakref__", "_clock", "_deadline", "_ends", "_timer", "_timer_at", "census", "identity", "peer",
-        "thread", "transport",
+        "__weakref__", "_clock", "_deadline", "_ends", "_own", "_timer", "_timer_at", "census", "identity",
+        "peer", "thread", "transport",
     )  # fmt: skip
 
     def __init__(self, thread: LoopThread) -> None:
@@ -40,7 +40,8 @@ class Connection(asyncio.Protocol):
         self.identity: object = None  # what is remembered of who the peer is, by whoever asks for that
         self.census: Census | None = None  # set by the listener that accepted this
         self._ends: list[Callable[[], object]] | None = None
-        self._clock = thread.clock
+        self._own = own = thread.own
+        self._clock = own.clock
         self._deadline = math.inf
         self._timer: Handle | None = None
         self._timer_at = math.inf
@@ -53,7 +54,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline = math.inf
         if self._timer is not None:
-            self.thread.deadlines.discard(self._timer, self)
+            self._own.deadlines.discard(self._timer, self)
             self._timer = None
         if self.census is not None:
             self.census.closed(self)
@@ -78,7 +79,7 @@ class Connection(asyncio.Protocol):
         """
         self._deadline = deadline = self._clock() + seconds
         if deadline < self._timer_at:
-            deadlines = self.thread.deadlines
+            deadlines = self._own.deadlines
             if self._timer is not None:
                 deadlines.discard(self._timer, self)
             self._timer_at = deadline
@@ -94,7 +95,7 @@ class Connection(asyncio.Protocol):
             self.timed_out()
         elif left < math.inf:
             self._timer_at = self._deadline
-            self._timer = self.thread.deadlines.add(left, self)
+            self._timer = self._own.deadlines.add(left, self)
 
     def timed_out(self) -> None:
         """The peer did not do in time what was expected of it."""

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from leveret.frontend import render11
-from leveret.frontend.parameters import Detail
+from leveret.frontend.parameters import Detail, Level
 from leveret.model import NEVER, Message, Meta
 
 NOW = 1_700_000_000.25
@@ -37,7 +37,7 @@ MIXED = [
 
 @pytest.mark.parametrize("hid", [False, True])
 @pytest.mark.parametrize("detail", [Detail.ATTRIBUTES, Detail.ALL, Detail.BODY, Detail.ID])
-def test_many_are_what_each_is_alone(detail: Detail, hid: bool) -> None:
+def test_many_are_what_each_is_alone(detail: Level, hid: bool) -> None:
     together = json.loads(render11.messages(MIXED, detail, NOW, hid).body)
     assert together == [json.loads(render11.messages([each], detail, NOW, hid).body)[0] for each in MIXED]
 

@@ -152,18 +152,18 @@ def thread(web):
 
 @pytest.fixture
 def tally(thread):
-    thread.tally = Tally()
-    return thread.tally
+    thread.own.tally = Tally()
+    return thread.own.tally
 
 
 def test_nothing_is_counted_where_nobody_wants_to_know(client, thread):
     assert client("GET", "/a/b").status == 200
-    assert thread.tally is None
+    assert thread.own.tally is None
 
 
 def test_counting_begins_on_connections_that_are_open(client, thread):
     client("GET", "/a/b")
-    thread.tally = tally = Tally()
+    thread.own.tally = tally = Tally()
     client("GET", "/a/c")
     assert counts(tally) == {("/a/{name}", b"GET", 200, False): 1}
 

@@ -231,7 +231,7 @@ def test_label_values_are_escaped(metrics, client):
 def test_nothing_is_counted_or_served_any_more_when_it_is_unloaded(kernel, client):
     kernel.unload("metrics")
     assert client("GET", "/metrics").status == 404
-    eventually(lambda: all(thread.tally is None for thread in kernel.get(Loops).threads))
+    eventually(lambda: all(thread.own.tally is None for thread in kernel.get(Loops).threads))
     kernel.load("metrics")
     assert client("GET", "/metrics").status == 200
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from leveret.model import NEVER, Filters, Message, Want
+from leveret.model import NEVER, Filters, Message, Want, Wanted
 from leveret.store.sqlite.directory import Directory, Execute
 from leveret.store.sqlite.entries import QueueRecord
 from leveret.store.sqlite.rows import BODY, ID, SEQUENCE, WHOLE, batches, columns_of, message
@@ -32,7 +32,7 @@ class Lookups:
         self._execute: Execute = connection.execute
         self._directory = directory
 
-    def get(self, queue: QueueRecord, ids: Sequence[str], want: Want) -> list[Message | None]:
+    def get(self, queue: QueueRecord, ids: Sequence[str], want: Wanted) -> list[Message | None]:
         if not queue.messages:
             return [None] * len(ids)
         columns = columns_of(want)
@@ -55,7 +55,7 @@ class Lookups:
         return ALL if found is None else found[SEQUENCE]
 
     def rows(
-        self, queue: QueueRecord, filters: Filters, span: Span, limit: int, want: Want, room: int | None = None
+        self, queue: QueueRecord, filters: Filters, span: Span, limit: int, want: Wanted, room: int | None = None
     ) -> list[Row]:
         """Up to `limit` rows in order, of places in `span`; hidden ones only where asked. With `room`, as many as have
         no more bytes of bodies together."""
@@ -113,12 +113,12 @@ class Lookups:
         # Too early may be: who asked looks again then.
         return float(found[-1][1]) if len(found) == PIECE else None
 
-    def buried_rows(self, number: int, after: int, limit: int, want: Want) -> list[Row]:
+    def buried_rows(self, number: int, after: int, limit: int, want: Wanted) -> list[Row]:
         """Rows of a queue that is buried, after a place."""
         rows: list[Row] = self._all_rows(number, (after, LAST), limit, want, newest_first=False).fetchall()
         return rows
 
-    def _all_rows(self, number: int, span: Span, limit: int, want: Want, newest_first: bool) -> sqlite3.Cursor:
+    def _all_rows(self, number: int, span: Span, limit: int, want: Wanted, newest_first: bool) -> sqlite3.Cursor:
         values = (number, *span, number, *span, limit)
         found: sqlite3.Cursor = self._execute(select_all(columns_of(want), newest_first), values)
         return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from leveret.model import HELD, NEVER, Change, Message, Want
+from leveret.model import HELD, NEVER, Change, Message, Want, Wanted
 from leveret.store.sqlite.arrivals import Arrivals
 from leveret.store.sqlite.entries import QueueRecord
 from leveret.store.sqlite.lookups import LAST, PIECE, Row
@@ -105,7 +105,7 @@ class Messages(Arrivals):
         ids: Sequence[str],
         change: Change,
         now: float,
-        want: Want,
+        want: Wanted,
         receipts: Sequence[str] | None,
     ) -> list[Message | None]:
         if not queue.messages:
@@ -119,7 +119,7 @@ class Messages(Arrivals):
         return [HELD if id in held else changed.get(id) for id in ids]
 
     def delete(
-        self, queue: QueueRecord, ids: Sequence[str], now: float, want: Want, receipts: Sequence[str] | None
+        self, queue: QueueRecord, ids: Sequence[str], now: float, want: Wanted, receipts: Sequence[str] | None
     ) -> list[Message | None]:
         if not queue.messages:
             return [None] * len(ids)

@@ -7,7 +7,7 @@ from enum import IntEnum
 from threading import Lock
 from typing import Any, Final
 
-from leveret.model import Change, Quota, Want
+from leveret.model import Change, Quota, Want, Wanted
 from leveret.store.ledger import Key
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Pending
@@ -47,7 +47,7 @@ class Request(Pending[Any]):
     """
 
     # As attributes of the class, as those of `Pending` are, so that to make one sets little.
-    want: Want = _ALL
+    want: Wanted = _ALL
     change: Change = NOTHING
     receipts: Sequence[str] | None = None  # one for each id, where only what they hold is meant
     quota: Quota | None = None  # of the account, for a put
@@ -61,7 +61,7 @@ class Request(Pending[Any]):
     wake: Lock | None = None
 
     def __init__(
-        self, kind: Kind, key: Key, what: Any, now: float, want: Want = _ALL, change: Change = NOTHING
+        self, kind: Kind, key: Key, what: Any, now: float, want: Wanted = _ALL, change: Change = NOTHING
     ) -> None:
         self.kind = kind
         self.key = key

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 from zlib import crc32
 
-from leveret.model import NEVER, BlankMessage, Draft, Message, Meta, Want, holds
+from leveret.model import NEVER, BlankMessage, Draft, Message, Meta, Want, Wanted, holds
 from leveret.store.base import StoreError
 
 # What is read of a message, in the order in which `message` takes it.
@@ -20,7 +20,7 @@ WHOLE: Final = "sequence, id, created, expires, visible_at * hidden, deliveries,
 WITHOUT_BODY: Final = "sequence, id, created, expires, visible_at * hidden, deliveries, length(body), meta, NULL"
 
 
-def columns_of(want: Want) -> str:
+def columns_of(want: Wanted) -> str:
     """What to read of messages for somebody who wants so much of them."""
     return WHOLE if want is _ALL else WITHOUT_BODY
 

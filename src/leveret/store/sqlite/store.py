@@ -26,6 +26,7 @@ from leveret.model import (
     QueueState,
     Quota,
     Want,
+    Wanted,
 )
 from leveret.store.base import COMMIT_SECONDS, Commits, Observed, Signals, Store, StoreFailed
 from leveret.store.ledger import Ledger
@@ -103,7 +104,7 @@ class SqliteStore(Store):
         queue: str,
         what: Any,
         now: float,
-        want: Want = _ALL,
+        want: Wanted = _ALL,
         change: Change = NOTHING,
         receipts: Sequence[str] | None = None,
     ) -> Any:
@@ -193,7 +194,7 @@ class SqliteStore(Store):
         return answer
 
     def get(
-        self, account: str, queue: str, ids: Sequence[str], now: float, want: Want = Want.ALL
+        self, account: str, queue: str, ids: Sequence[str], now: float, want: Wanted = Want.ALL
     ) -> Answer[list[Message | None]]:
         answer: Answer[list[Message | None]] = self._ask(Kind.GET, account, queue, ids, now, want)
         return answer
@@ -205,7 +206,7 @@ class SqliteStore(Store):
         ids: Sequence[str],
         change: Change,
         now: float,
-        want: Want = Want.ALL,
+        want: Wanted = Want.ALL,
         receipts: Sequence[str] | None = None,
     ) -> Answer[list[Message | None]]:
         answer: Answer[list[Message | None]] = self._ask(Kind.UPDATE, account, queue, ids, now, want, change, receipts)
@@ -217,26 +218,26 @@ class SqliteStore(Store):
         queue: str,
         ids: Sequence[str],
         now: float,
-        want: Want = Want.ALL,
+        want: Wanted = Want.ALL,
         receipts: Sequence[str] | None = None,
     ) -> Answer[list[Message | None]]:
         answer: Answer[list[Message | None]] = self._ask(Kind.DELETE, account, queue, ids, now, want, receipts=receipts)
         return answer
 
     def select(
-        self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL
+        self, account: str, queue: str, filters: Filters, now: float, want: Wanted = Want.ALL
     ) -> Answer[list[Message]]:
         answer: Answer[list[Message]] = self._ask(Kind.SELECT, account, queue, filters, now, want)
         return answer
 
     def update_matching(
-        self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Want = Want.ALL
+        self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Wanted = Want.ALL
     ) -> Answer[list[Message]]:
         answer: Answer[list[Message]] = self._ask(Kind.UPDATE_MATCHING, account, queue, filters, now, want, change)
         return answer
 
     def delete_matching(
-        self, account: str, queue: str, filters: Filters, now: float, want: Want = Want.ALL
+        self, account: str, queue: str, filters: Filters, now: float, want: Wanted = Want.ALL
     ) -> Answer[list[Message]]:
         answer: Answer[list[Message]] = self._ask(Kind.DELETE_MATCHING, account, queue, filters, now, want)
         return answer

@@ -42,7 +42,7 @@ def everything(open_store: OpenStore) -> None:
     """Every operation, in every form that has a statement of its own."""
     store = open_store()
     store.count_activity(True)
-    wants = list(Want)
+    wants = [Want.ALL, Want.ATTRIBUTES, Want.NOTHING]
     filters = [
         Filters(limit, marker, hidden, None, newest_first, room)
         for limit in (1, 600, None)
