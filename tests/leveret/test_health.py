@@ -26,15 +26,15 @@ def test_it_can_when_nothing_is_wrong(server):
 
 def test_it_can_not_when_the_store_does_not_answer(server, monkeypatch):
     monkeypatch.setattr(server.kernel.get(Health), "_patience", 0.05)
-    monkeypatch.setattr(server.kernel.get(Store), "list_accounts", lambda page, now: Pending())
+    monkeypatch.setattr(type(server.kernel.get(Store)), "list_accounts", lambda store, page, now: Pending())
     assert ready(server) == (503, "not ready: store: no answer within 0.05 s")
 
 
 def test_it_can_not_when_the_store_fails_and_names_no_files(server, monkeypatch):
-    def fail(page, now):
+    def fail(store, page, now):
         raise StoreFailed("/srv/queue.db is closed")
 
-    monkeypatch.setattr(server.kernel.get(Store), "list_accounts", fail)
+    monkeypatch.setattr(type(server.kernel.get(Store)), "list_accounts", fail)
     assert ready(server) == (503, "not ready: store: it fails")
 
 

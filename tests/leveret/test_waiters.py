@@ -305,7 +305,7 @@ def test_the_deadline_of_a_poll_that_is_over_is_let_go(loops, reader, settled):
     before, after = reader(), reader()
     before.leave()
     settled()
-    deadlines = before.thread.deadlines
+    deadlines = before.thread.own.deadlines
     held = before.thread.call(lambda: [member for members in deadlines._due.values() for member in members]).result()
     assert before.pending not in held
     assert after.pending in held

@@ -72,7 +72,7 @@ class Spans:
             except BaseException as error:
                 self._failed(span, error)
                 raise
-            if type(answer) is Response:
+            if isinstance(answer, Response):
                 _answered(span, answer)
                 return answer
             if isinstance(answer, Pending):
