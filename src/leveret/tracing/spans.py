@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
@@ -77,7 +77,7 @@ class Spans:
                 return answer
             if isinstance(answer, Pending):
                 return self._pending(span, answer)
-            return self._awaited(span, cast("Awaitable[Response]", answer))
+            return self._awaited(span, answer)
 
         return traced
 
