@@ -6,7 +6,7 @@ one's own: both write to its count of references. So each thread has its own of 
 
 from __future__ import annotations
 
-from scalestack.http.known import KnownHeads
+from scalestack.http.known import Known
 from scalestack.http.router import Router
 from scalestack.http.sending import PIECE
 from scalestack.http.writer import Writer
@@ -15,10 +15,10 @@ from scalestack.http.writer import Writer
 class Desk:
     """Only its thread uses this, but for `router`, which anybody may replace."""
 
-    __slots__ = ("heads", "piece", "router", "writer")
+    __slots__ = ("known", "piece", "router", "writer")
 
     def __init__(self, router: Router) -> None:
         self.router = router
-        self.heads: KnownHeads = {}  # header lines that its connections have sent
+        self.known = Known()
         self.writer = Writer()
         self.piece = int(str(PIECE))  # bytes that are written at once

@@ -8,7 +8,7 @@ the body is; and the router knows where the path leads. So both are found by the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
 from scalestack.http.message import BlankRequest, Head, Request
 from scalestack.http.router import Entry
@@ -19,91 +19,98 @@ _VERSION: Final = b" HTTP/1.1"
 _MOST: Final = 1024  # heads that a thread knows
 _KNOWABLE: Final = 1024  # bytes of header lines that are worth knowing
 
-_plain_queries: Final[set[str]] = set()  # that were seen: a worker's claim has the same one every time
 
-# Heads by the bytes of their lines, as one thread's connections have sent them. The bytes may hold credentials, which
-# can't be guessed by this: a dictionary compares what has the same hash, and the hash has a secret in it.
-KnownHeads: TypeAlias = dict[bytes, Head]
+class Known:
+    """What the connections of one thread know: it alone may call this."""
 
+    __slots__ = ("_heads", "_queries")
 
-def learn(heads: KnownHeads, request: Request, data: bytes, end_of_line: int, longest: int) -> None:
-    """Know the header lines of a request that was read from the begin of `data`, in one piece, the next time.
+    def __init__(self) -> None:
+        # By the bytes of their lines. These may hold credentials, which can't be guessed by this: a dictionary compares
+        # what has the same hash, and the hash has a secret in it.
+        self._heads: dict[bytes, Head] = {}
+        self._queries: set[str] = set()  # that may stand in a target: a worker's claim has the same one every time
 
-    The caller vouches that they hold nothing that the parser must look at each time. `end_of_line` is where the target
-    ends; lines of more than `longest` bytes are left to the parser and its limits.
-    """
-    end = data.find(_END, end_of_line + len(_VERSION))
-    lines = data[end_of_line + len(_VERSION) + 2 : end]
-    if (
-        data.startswith(_VERSION + _LINE, end_of_line)
-        and 0 < len(lines) <= min(longest, _KNOWABLE)
-        and len(data) == end + len(_END) + len(request.body)
-        and lines.count(b"\n") + 1 == lines.count(_LINE) + 1 == len(request.headers)
-    ):
-        if len(heads) >= _MOST:
-            heads.clear()
-        head = request.head
-        head.length = len(request.body)
-        head.tail = data[end_of_line : end + len(_END)]
-        heads[lines] = head
+    def __len__(self) -> int:
+        """How many heads are known."""
+        return len(self._heads)
 
+    def learn(self, request: Request, data: bytes, end_of_line: int, longest: int) -> None:
+        """Know the header lines of a request that was read from the begin of `data`, in one piece, the next time.
 
-def recognize(
-    data: bytes, last: Head, heads: KnownHeads, paths: Mapping[str, tuple[Entry, tuple[str, ...]]], longest: int
-) -> tuple[Request, Entry, tuple[str, ...]] | None:
-    """The request that `data` is, from the first byte to the last, and where it leads; None where it isn't known.
+        The caller vouches that they hold nothing that the parser must look at each time. `end_of_line` is where the
+        target ends; lines of more than `longest` bytes are left to the parser and its limits.
+        """
+        end = data.find(_END, end_of_line + len(_VERSION))
+        lines = data[end_of_line + len(_VERSION) + len(_LINE) : end]
+        if (
+            data.startswith(_VERSION + _LINE, end_of_line)
+            and 0 < len(lines) <= min(longest, _KNOWABLE)
+            and len(data) == end + len(_END) + len(request.body)
+            and lines.count(b"\n") + 1 == lines.count(_LINE) + 1 == len(request.headers)
+        ):
+            if len(self._heads) >= _MOST:
+                self._heads.clear()
+            head = request.head
+            head.length = len(request.body)
+            head.tail = data[end_of_line : end + len(_END)]
+            self._heads[lines] = head
 
-    `last` is the head of the connection's last request: nearly always, it comes again. `paths` are the router's. A
-    request line has up to `longest` bytes. Only to be called where a request may begin.
-    """
-    head = last
-    # Mostly all that is not known is before this and behind it. It begins where the request line ends, as no byte that
-    # could be a line's end is let pass in what is before.
-    line, found, body = data.partition(head.tail)
-    if not found:
-        line, _, rest = data.partition(_LINE)
-        lines, _, body = rest.partition(_END)
-        # Not by `get`: on free-threaded CPython 3.13 it takes the dictionary's lock, which costs more than all of this.
-        if lines not in heads or not line.endswith(_VERSION):
+    def recognize(
+        self, data: bytes, last: Head, paths: Mapping[str, tuple[Entry, tuple[str, ...]]], longest: int
+    ) -> tuple[Request, Entry, tuple[str, ...]] | None:
+        """The request that `data` is, from the first byte to the last, and where it leads; None where it isn't known.
+
+        `last` is the head of the connection's last request: nearly always, it comes again. `paths` are the router's. A
+        request line has up to `longest` bytes. Only to be called where a request may begin.
+        """
+        head = last
+        # Mostly all that is not known is before this and behind it. It begins where the request line ends, as no byte
+        # that could be a line's end is let pass in what is before.
+        line, found, body = data.partition(head.tail)
+        if not found:
+            line, _, rest = data.partition(_LINE)
+            lines, _, body = rest.partition(_END)
+            # Not by `get`: on free-threaded CPython 3.13 it takes the lock of the dictionary, which costs too much.
+            if lines not in self._heads or not line.endswith(_VERSION):
+                return None
+            head = self._heads[lines]
+            line = line[: -len(_VERSION)]
+        if head.length != len(body) or len(line) > longest:
             return None
-        head = heads[lines]
-        line = line[: -len(_VERSION)]
-    if head.length != len(body) or len(line) > longest:
-        return None
-    try:
-        text = line.decode("ascii")
-    except UnicodeDecodeError:
-        return None
-    query = ""
-    if "?" in text:
-        text, _, query = text.partition("?")
-        if query not in _plain_queries and not _is_plain_query(query):
+        try:
+            text = line.decode("ascii")
+        except UnicodeDecodeError:
             return None
-    start, _, segment = text.rpartition("/")
-    if not (segment.isalnum() or (segment and "%" not in segment and _is_plain(segment))):
-        return None
-    try:
-        entry, parameters = paths[start]
-    except KeyError:
-        return None
-    request: Request = BlankRequest()
-    request.line = text
-    request.query = query
-    request.head = head
-    request.body = body
-    request.keep_alive = request.usual = True
-    request.grant = None
-    return request, entry, parameters + (segment,)  # noqa: RUF005 - takes half the time
+        query = ""
+        if "?" in text:
+            text, _, query = text.partition("?")
+            if query not in self._queries and not self._may_be_query(query):
+                return None
+        start, _, segment = text.rpartition("/")
+        if not (segment.isalnum() or (segment and "%" not in segment and _is_plain(segment))):
+            return None
+        try:
+            entry, parameters = paths[start]
+        except KeyError:
+            return None
+        request: Request = BlankRequest()
+        request.line = text
+        request.query = query
+        request.head = head
+        request.body = body
+        request.keep_alive = request.usual = True
+        request.grant = None
+        return request, entry, parameters + (segment,)  # noqa: RUF005 - takes half the time
 
-
-def _is_plain_query(query: str) -> bool:
-    if not _is_plain(query):
-        return False
-    if len(query) <= _KNOWABLE:
-        if len(_plain_queries) >= _MOST:
-            _plain_queries.clear()
-        _plain_queries.add(query)
-    return True
+    def _may_be_query(self, query: str) -> bool:
+        if not _is_plain(query):
+            return False
+        if len(query) <= _KNOWABLE:
+            if len(self._queries) >= _MOST:
+                self._queries.clear()
+            self._queries.add(query)
+        return True
 
 
 def _is_plain(text: str) -> bool:

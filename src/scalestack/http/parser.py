@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import httptools
 
-from scalestack.http.known import KnownHeads, learn
+from scalestack.http.known import Known
 from scalestack.http.message import Headers, Request
 from scalestack.http.problem import HttpError
 
@@ -82,11 +82,11 @@ class RequestParser:
         limits: ParserLimits,
         deliver: Callable[[Request], None],
         expects_body: Callable[[], None],
-        known: KnownHeads | None = None,
+        known: Known | None = None,
     ) -> None:
         """`known` is shared with other parsers that have the same limits, and are called by the same thread."""
         self._limits = limits
-        self._known = {} if known is None else known
+        self._known = Known() if known is None else known
         self._small = min(limits.max_target, limits.max_head)  # no request of so few bytes breaks either
         self.longest = self._small // 2  # bytes of a request line that breaks neither, nor does one and header lines
         self._short = len(str(limits.max_body))  # no length of fewer digits breaks it
@@ -304,7 +304,7 @@ class RequestParser:
             self._body_fed = 0
         request = Request(self._method, self._url, self._headers, body, keep_alive, self._http10)
         if self._data and keep_alive and not (self._decisive or self._delivered or self._http10):
-            learn(self._known, request, self._data, len(self._method) + 1 + len(self._url), self.longest)
+            self._known.learn(request, self._data, len(self._method) + 1 + len(self._url), self.longest)
         self._url = b""
         self._headers = []
         self._hosts = 0

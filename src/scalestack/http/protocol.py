@@ -12,7 +12,6 @@ from typing import Final
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Cancelled, Pending
 from scalestack.http.failures import failure, named, problem
-from scalestack.http.known import recognize
 from scalestack.http.message import Head, Request, Response
 from scalestack.http.meter import BOUNDS, Tally
 from scalestack.http.parser import RequestParser
@@ -49,7 +48,7 @@ class HttpConnection(Connection):
         self._access = shared.access
         self._desk = desk = shared.desk(thread)
         self._head = _UNKNOWN  # of the last request
-        self._parser = RequestParser(shared.parser_limits, self._on_request, self._on_expect, desk.heads)
+        self._parser = RequestParser(shared.parser_limits, self._on_request, self._on_expect, desk.known)
         self._waiting: Pending[Response] | asyncio.Task[None] | None = None  # the answer under way
         self._request: Request | None = None  # whose answer that is, where it is pending
         self._behind: list[Request | HttpError] = []  # parsed, and waiting for their turn
@@ -96,7 +95,7 @@ class HttpConnection(Connection):
         found = None
         if parser.fresh:
             desk = self._desk
-            found = recognize(data, self._head, desk.heads, desk.router.paths, parser.longest)
+            found = desk.known.recognize(data, self._head, desk.router.paths, parser.longest)
         if found is not None:  # as nearly always
             request, entry, parameters = found
             self._head = request.head

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalestack.http.known import recognize
+from scalestack.http.known import Known
 from scalestack.http.message import Head, Response
 from scalestack.http.parser import ParserLimits, RequestParser
 from scalestack.http.problem import HttpError
@@ -40,7 +40,7 @@ class Connection:
     """What one connection knows of requests that were parsed; `paths` are where they led."""
 
     def __init__(self, *before, limits=None):
-        self.heads = {}
+        self.known = Known()
         self.last = NOBODY
         self.parsed = []
         self.limits = limits or ParserLimits()
@@ -50,7 +50,7 @@ class Connection:
 
     def parse(self, data):
         """What the parser makes of it, as does a connection: what is known from then on."""
-        parser = RequestParser(self.limits, self.parsed.append, lambda: None, self.heads)
+        parser = RequestParser(self.limits, self.parsed.append, lambda: None, self.known)
         before = len(self.parsed)
         parser.feed(data)
         for request in self.parsed[before:]:
@@ -59,7 +59,7 @@ class Connection:
 
     def recognize(self, data):
         longest = RequestParser(self.limits, self.parsed.append, lambda: None).longest
-        found = recognize(data, self.last, self.heads, self.router.paths, longest)
+        found = self.known.recognize(data, self.last, self.router.paths, longest)
         if found is not None:
             self.last = found[0].head
         return found
@@ -153,29 +153,29 @@ def test_what_is_unlike_it_is_left_to_the_parser(data):
 )
 def test_lines_that_decide_about_more_than_a_length_are_not_known(lines):
     connection = Connection(put(lines=lines))
-    assert connection.heads == {}
+    assert len(connection.known) == 0
     assert connection.recognize(put(lines=lines)) is None
 
 
 def test_chunks_are_not_known():
     data = b"PUT /v1/a/q/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
-    assert Connection(data).heads == {}
+    assert len(Connection(data).known) == 0
 
 
 def test_what_is_refused_is_not_known():
     connection = Connection()
     with pytest.raises(HttpError):
         connection.parse(put(lines=HOST + HOST))
-    assert connection.heads == {}
+    assert len(connection.known) == 0
 
 
 def test_what_comes_in_pieces_is_not_known():
     connection = Connection()
-    parser = RequestParser(connection.limits, connection.parsed.append, lambda: None, connection.heads)
+    parser = RequestParser(connection.limits, connection.parsed.append, lambda: None, connection.known)
     for start in range(0, len(put()), 50):
         parser.feed(put()[start : start + 50])
     assert len(connection.parsed) == 1
-    assert connection.heads == {}
+    assert len(connection.known) == 0
 
 
 def test_limits_hold_for_what_is_known_too():
@@ -188,7 +188,7 @@ def test_what_is_known_is_bounded():
     connection = Connection()
     for number in range(3000):
         connection.parse(get(lines=HOST + b"X: %d\r\n" % number))
-    assert 0 < len(connection.heads) <= 1024
+    assert 0 < len(connection.known) <= 1024
 
 
 def test_an_answer_to_head_is_never_usual():
