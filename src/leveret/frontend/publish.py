@@ -166,11 +166,17 @@ def _unfolded(value: Any, where: str, bad: Callable[[str], HttpError] | None = N
 
 
 def _with_objects(value: Any) -> Any:
-    if type(value) is tuple:
-        return _unambiguous([(name, _with_objects(member)) for name, member in value])
+    if type(value) is not tuple and type(value) is not list:
+        return value
+    # Without comprehensions, which would be functions of their own: half as much could be nested.
+    made: list[Any] = []
     if type(value) is list:
-        return [_with_objects(each) for each in value]
-    return value
+        for each in value:
+            made.append(_with_objects(each))  # noqa: PERF401
+        return made
+    for name, member in value:
+        made.append((name, _with_objects(member)))
+    return _unambiguous(made)
 
 
 def _no_constant(name: str) -> Any:

@@ -8,7 +8,7 @@ when all have been found: a client, or a proxy, wakes up once and finds many.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Sink(Protocol):
@@ -19,24 +19,31 @@ class Sink(Protocol):
     def is_closing(self) -> bool: ...
 
 
+_MOST: Final = 64 << 10  # bytes that are put off: who reads too slowly is to be noticed before there are more
+
+
 class Turn:
     """The writes of one thread, which alone may call this."""
 
-    __slots__ = ("_failed", "_soon", "_writes")
+    __slots__ = ("_failed", "_size", "_soon", "_writes")
 
     def __init__(self, soon: Callable[[Callable[[], object]], object], failed: Callable[[Exception], object]) -> None:
         """`soon` calls at the begin of the loop's next turn; `failed` is told what a write raises."""
         self._soon = soon
         self._failed = failed
         self._writes: list[tuple[Sink, bytes]] = []
+        self._size = 0  # bytes of them
 
     def write(self, sink: Sink, data: bytes) -> None:
-        """Write at the end of this turn, after what was put off before. Who then writes or closes at once has to
-        `flush` first."""
+        """Write at the end of this turn, after what was put off before; or at once, where that is much. Who writes or
+        closes by itself has to `flush` first."""
         writes = self._writes
         if not writes:
             self._soon(self.flush)
         writes.append((sink, data))
+        self._size = size = self._size + len(data)
+        if size > _MOST:
+            self.flush()
 
     def flush(self) -> None:
         """Write all that was put off; not what is closed by now."""
@@ -44,6 +51,7 @@ class Turn:
         if not writes:
             return
         self._writes = []
+        self._size = 0
         for sink, data in writes:
             try:
                 if not sink.is_closing():

@@ -70,9 +70,9 @@ class Known:
         line, found, body = data.partition(head.tail)
         if not found:
             line, _, rest = data.partition(_LINE)
-            lines, _, body = rest.partition(_END)
+            lines, ended, body = rest.partition(_END)
             # Not by `get`: on free-threaded CPython 3.13 it takes the lock of the dictionary, which costs too much.
-            if lines not in self._heads or not line.endswith(_VERSION):
+            if not ended or lines not in self._heads or not line.endswith(_VERSION):
                 return None
             head = self._heads[lines]
             line = line[: -len(_VERSION)]

@@ -76,6 +76,18 @@ def test_what_is_written_while_it_is_flushed_is_for_the_next_turn(scene):
     assert scene.log == [("eager", b"1"), ("eager", b"2")]
 
 
+def test_much_is_written_at_once(scene):
+    for _ in range(3):
+        scene.turn.write(scene.sink("one"), b"x" * 20_000)
+    assert scene.log == []
+    scene.turn.write(scene.sink("one"), b"x" * 20_000)
+    assert len(scene.log) == 4
+    scene.turn.write(scene.sink("one"), b"x")
+    assert len(scene.log) == 4
+    scene.soon[-1]()
+    assert len(scene.log) == 5
+
+
 def test_what_is_closed_is_not_written_to(scene):
     scene.turn.write(scene.sink("closed", closing=True), b"x")
     scene.turn.flush()
