@@ -33,7 +33,12 @@ serve: $(VENV)/.installed ## install into .venv, and serve on 127.0.0.1:8080 (AR
 test: $(VENV)/.installed-test ## run all the tests
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
+# Without an interpreter that is free-threaded and without uv, which fetches one, there is none to be had.
+FREETHREADED = command -v uv >/dev/null || command -v "$(PYTHON_FREETHREADED)" >/dev/null || { \
+	echo "there is no free-threaded Python on PATH: say PYTHON_FREETHREADED=/where/it/is/python3.14t, or install uv, which fetches one" >&2; exit 2; }
+
 test-freethreaded: ## run all the tests on a free-threaded Python, with the GIL verified off
+	@$(FREETHREADED)
 	@$(MAKE) --no-print-directory VENV=.venv-freethreaded PYTHON="$(PYTHON_FREETHREADED)" EXTRAS=test,otel .venv-freethreaded/.installed-test
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -c "import sys, uvloop, httptools; assert not sys._is_gil_enabled(), 'the GIL is on'; print('GIL off:', sys.version)"
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -m pytest $(PARALLEL) $(ARGS)
@@ -80,6 +85,7 @@ bench-peers: $(VENV)/.installed-bench ## measure against other queues, those tha
 	$(BIN)/python -m bench.peers $(ARGS)
 
 bench-threads: ## what a second thread is worth, without sockets, on a free-threaded Python
+	@$(FREETHREADED)
 	@$(MAKE) --no-print-directory VENV=.venv-freethreaded PYTHON="$(PYTHON_FREETHREADED)" EXTRAS=test,otel .venv-freethreaded/.installed-test
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -m bench.threads $(ARGS)
 

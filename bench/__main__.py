@@ -5,11 +5,9 @@ The ceiling is what a server that does nothing makes of the same PUT requests, f
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import statistics
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import record, servers, wrk
+from bench.options import Options, count, end_with
 
 BODY = 100  # bytes
 
@@ -117,24 +116,20 @@ def _named(row: str, threads: int) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3, help="per workload and round")
-    parser.add_argument("--connections", type=int, default=64)
+    parser = Options("bench", __doc__)
+    parser.add_argument("--rounds", type=count, default=5)
+    parser.add_argument("--seconds", type=count, default=3, help="per workload and round")
+    parser.add_argument("--connections", type=count, default=64)
     parser.add_argument("--threads", default="1,2", help="of the server: all is measured with each of these numbers")
     parser.add_argument("--set", action="append", default=[], help="a setting for the server, as in 'leveret serve'")
     given = parser.parse_args()
     if not all(number.isdigit() and int(number) > 0 for number in given.threads.split(",")):
         parser.error(f"--threads is '{given.threads}'; numbers with commas between are expected, as in 1,2")
     threads = [int(number) for number in given.threads.split(",")]
-    try:
-        options = [word for setting in given.set for word in ("--set", setting)]
-        bench = Bench(given.seconds, given.connections, threads, options)
-        for _ in range(given.rounds):
-            bench.round()
-    except wrk.NoWrk as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
+    options = [word for setting in given.set for word in ("--set", setting)]
+    bench = Bench(given.seconds, given.connections, threads, options)
+    for _ in range(given.rounds):
+        bench.round()
     table = Table(
         "workload",
         "of the ceiling",
@@ -177,8 +172,8 @@ def _keep(bench: Bench, rounds: int) -> None:
         for row in bench.rows.values()
     ]
     name = "bench" if record.gil() else "bench-freethreaded"
-    record.write(name, {"rounds": rounds, "connections": bench.connections, "body": BODY, "rows": rows})
+    record.keep(name, {"rounds": rounds, "connections": bench.connections, "body": BODY, "rows": rows}, rounds)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from bench import servers
+from bench.options import Options, end_with
 from leveret.model import Change, Draft, Filters
 from leveret.store.memory import MemoryStore
 
@@ -87,11 +88,13 @@ def through_http() -> Comparison:
         )
 
 
-def main() -> None:
+def main() -> int:
+    Options("bench.depth", __doc__).parse_args()
     print(f"A claim in a queue of {SHALLOW}, and of {DEEP:,} with {DEEP - 1:,} hidden; medians of {TRIES:,} in turn")
     for found in (in_the_store(), through_http()):
         print(f"  {found.place:14} {found.shallow:7.2f} µs {found.deep:7.2f} µs   {found.ratio:.2f} times")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

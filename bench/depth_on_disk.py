@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.options import Options, end_with
 from leveret.model import Change, Draft, Filters
 from leveret.store.sqlite import Durability, SqliteStore
 
@@ -55,7 +56,8 @@ def lives(store: SqliteStore, queues: Sequence[str]) -> dict[tuple[str, str], li
     return taken
 
 
-def main() -> None:
+def main() -> int:
+    Options("bench.depth_on_disk", __doc__).parse_args()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         path = Path(folder) / "queue.db"
         filling = SqliteStore(path, Durability.OFF)
@@ -73,7 +75,8 @@ def main() -> None:
                 shallow, deep = (statistics.median(taken[name, queue]) * 1e6 for queue in DEPTHS)
                 place = "synced" if durability is Durability.FULL else "not synced"
                 print(f"  {name:7} {place:10} {shallow:7.1f} µs {deep:7.1f} µs   {deep / shallow:.2f} times")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

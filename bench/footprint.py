@@ -6,7 +6,6 @@ as 32 hexadecimal digits; bodies have 100 bytes, and no two are the same.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import itertools
 import json
@@ -26,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import processes, record, servers
+from bench.options import Options, count, end_with
 from leveret.model import Draft
 from leveret.store.memory import MemoryStore
 
@@ -113,14 +113,11 @@ PLACES: Final[Mapping[str, Callable[[int, str], Filled]]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.footprint", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--messages", type=int, default=1_000_000)
+    parser = Options("bench.footprint", __doc__)
+    parser.add_argument("--rounds", type=count, default=5)
+    parser.add_argument("--messages", type=count, default=1_000_000)
     parser.add_argument("--fill", choices=list(IDS), help="fill a store in this process, and print what it took")
     given = parser.parse_args(arguments)
-    for name in ("rounds", "messages"):
-        if getattr(given, name) <= 0:
-            parser.error(f"--{name} has to be more than 0")
     if given.fill is not None:
         print(json.dumps(asdict(in_the_store(given.messages, given.fill))))
         return 0
@@ -130,8 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for place, ids in kinds:
             found[place, ids].append(PLACES[place](given.messages, ids))
     rounds = {f"{place}, {ids}": [asdict(each) for each in all_] for (place, ids), all_ in found.items()}
-    record.write("footprint" if record.gil() else "footprint-freethreaded",
-                 {"unit": "bytes", "messages": given.messages, "body": BODY, "rounds": rounds})  # fmt: skip
+    figures = {"unit": "bytes", "messages": given.messages, "body": BODY, "rounds": rounds}
+    record.keep("footprint" if record.gil() else "footprint-freethreaded", figures, given.rounds)
     _print(found, given.messages)
     return 0
 
@@ -154,4 +151,4 @@ def _print(found: Mapping[tuple[str, str], Sequence[Filled]], messages: int) -> 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

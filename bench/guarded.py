@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import servers, wrk
+from bench.options import Options, count, end_with
 
 BODY = 100  # bytes
 SERVER_CPU, LOAD_CPU = servers.CORES
@@ -71,30 +71,27 @@ def serving(kind: str, store: str, folder: Path) -> Iterator[tuple[servers.Runni
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.guarded", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=64)
+    parser = Options("bench.guarded", __doc__)
+    parser.add_argument("--rounds", type=count, default=5)
+    parser.add_argument("--seconds", type=count, default=3)
+    parser.add_argument("--connections", type=count, default=64)
     given = parser.parse_args()
+    wrk.find()
     table = Table("store", "with", "of what is without", "min to max", "requests/s", "p99 ms", box=SIMPLE)
     failed = 0
-    try:
-        for store in ("memory", "durable"):
-            loads = measure(store, given.rounds, given.seconds, given.connections)
-            for kind, found in loads.items():
-                ratios = [mine.rate / plain.rate for mine, plain in zip(found, loads[PLAIN], strict=True)]
-                failed += sum(load.refused + load.failed for load in found)
-                table.add_row(
-                    store,
-                    kind,
-                    f"{statistics.median(ratios):.2f}",
-                    f"{min(ratios):.2f} to {max(ratios):.2f}",
-                    f"{statistics.median(load.rate for load in found):,.0f}",
-                    f"{statistics.median(load.p99 for load in found):.2f}",
-                )
-    except wrk.NoWrk as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
+    for store in ("memory", "durable"):
+        loads = measure(store, given.rounds, given.seconds, given.connections)
+        for kind, found in loads.items():
+            ratios = [mine.rate / plain.rate for mine, plain in zip(found, loads[PLAIN], strict=True)]
+            failed += sum(load.refused + load.failed for load in found)
+            table.add_row(
+                store,
+                kind,
+                f"{statistics.median(ratios):.2f}",
+                f"{min(ratios):.2f} to {max(ratios):.2f}",
+                f"{statistics.median(load.rate for load in found):,.0f}",
+                f"{statistics.median(load.p99 for load in found):.2f}",
+            )
     print(f"PUTs of {BODY} bytes over {given.connections} connections; medians of {given.rounds} rounds")
     Console(width=120).print(table)
     if failed:
@@ -117,4 +114,4 @@ def measure(store: str, rounds: int, seconds: int, connections: int) -> dict[str
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

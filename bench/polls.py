@@ -7,6 +7,7 @@ until the poll's answer is read: it includes loopback, both processes' system ca
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import resource
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import processes, record, servers
+from bench.options import Options, count, end_with
 
 BODY: Final = b"x" * 100
 WAIT: Final = 600  # seconds that a poll waits
@@ -212,17 +214,16 @@ def raise_descriptors(wanted: int) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.polls", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--polls", type=int, default=10_000, help="connections, of each kind")
-    parser.add_argument("--queues", type=int, default=1_000)
+    parser = Options("bench.polls", __doc__)
+    parser.add_argument("--rounds", type=count, default=5)
+    parser.add_argument("--polls", type=count, default=10_000, help="connections, of each kind")
+    parser.add_argument("--queues", type=count, default=1_000)
     parser.add_argument("--seconds", type=float, default=10.0, help="in which nothing happens, per round")
     parser.add_argument("--store", choices=("memory", "sqlite"), default="memory")
-    parser.add_argument("--threads", type=int, default=1, help="loops of the server")
+    parser.add_argument("--threads", type=count, default=1, help="loops of the server")
     given = parser.parse_args(arguments)
-    for name in ("rounds", "polls", "queues", "seconds", "threads"):
-        if getattr(given, name) <= 0:
-            parser.error(f"--{name} has to be more than 0")
+    if not 0 < given.seconds < math.inf:
+        parser.error(f"--seconds is {given.seconds}; more than 0 is expected")
     wrong = raise_descriptors(max(given.polls, given.queues) + _SPARE)
     if wrong is not None:
         print(f"bench: {wrong}", file=sys.stderr)
@@ -234,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = "-".join(
         ["polls", *(["sqlite"] if given.store == "sqlite" else []), *([] if record.gil() else ["freethreaded"])]
     )
-    record.write(name, {"options": vars(given), "rounds": [asdict(each) for each in rounds]})
+    record.keep(name, {"options": vars(given), "rounds": [asdict(each) for each in rounds]}, given.rounds)
     _print(rounds, given)
     return 0
 
@@ -261,4 +262,4 @@ def _print(rounds: Sequence[Round], given: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

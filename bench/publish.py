@@ -6,7 +6,6 @@ above it, since many share what a request costs.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import record, servers, wrk
+from bench.options import Options, count, end_with
 
 BODY: Final = 100  # bytes
 MANY: Final = 100  # messages in a request
@@ -153,24 +153,18 @@ def _table(rounds: Sequence[Round]) -> Table:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.publish", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3, help="per workload and round")
-    parser.add_argument("--connections", type=int, default=64)
+    parser = Options("bench.publish", __doc__)
+    parser.add_argument("--rounds", type=count, default=5)
+    parser.add_argument("--seconds", type=count, default=3, help="per workload and round")
+    parser.add_argument("--connections", type=count, default=64)
     given = parser.parse_args()
-    for name in ("rounds", "seconds", "connections"):
-        if getattr(given, name) < 1:
-            print(f"bench: --{name} is {getattr(given, name)}; a number from 1 on is expected", file=sys.stderr)
-            return 2
     try:
         rounds = _measure(given.rounds, given.seconds, given.connections)
-    except wrk.NoWrk as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
     except Failed as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    record.write("publish", {"options": vars(given), "body": BODY, "rounds": [asdict(each) for each in rounds]})
+    figures = {"options": vars(given), "body": BODY, "rounds": [asdict(each) for each in rounds]}
+    record.keep("publish", figures, given.rounds)
     ratios = [each.many / each.single for each in rounds]
     print(
         f"{given.connections} connections, one server thread, bodies of {BODY} bytes; medians of {given.rounds} rounds "
@@ -185,4 +179,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

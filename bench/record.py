@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 RESULTS: Final = Path(__file__).parent / "results"
+_ENOUGH: Final = 5  # rounds
 _LIBRARIES: Final = ("uvloop", "httptools")
 
 
@@ -40,6 +41,14 @@ def version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "none"
+
+
+def keep(name: str, figures: dict[str, Any], rounds: int) -> None:
+    """Write them down, unless they are of a look: medians of few rounds are not to replace what was measured well."""
+    if rounds < _ENOUGH:
+        print(f"({RESULTS.name}/{name}.json is left as it is: that takes {_ENOUGH} rounds)", file=sys.stderr)
+    else:
+        write(name, figures)
 
 
 def write(name: str, figures: dict[str, Any], folder: Path = RESULTS) -> Path:

@@ -18,6 +18,10 @@ CORES = (0, 1) if (os.cpu_count() or 1) > 1 else (None, None)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
+class NotReady(Exception):
+    """A server that did not start."""
+
+
 @dataclass(frozen=True)
 class Running:
     """A server that is ready."""
@@ -46,7 +50,9 @@ def running(arguments: Sequence[str], cpu: int | None = None) -> Iterator[Runnin
         line = process.stdout.readline()
         found = re.search(r"https?://\S+?:\d+", line)
         if not found:
-            raise RuntimeError(f"{' '.join(arguments)} did not get ready: {line!r}")
+            raise NotReady(
+                f"'{' '.join(arguments)}' did not get ready" + (f", but said: {line.strip()}" if line else "")
+            )
         yield Running(found[0], process.pid)
     finally:
         process.send_signal(signal.SIGTERM)

@@ -6,7 +6,6 @@ does, and stops when a client that tries the port all the time has the answer to
 
 from __future__ import annotations
 
-import argparse
 import compileall
 import http.client
 import os
@@ -30,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import processes, record, servers
+from bench.options import Options, count, end_with
 
 SOURCE: Final = Path(__file__).parent.parent / "src"
 PATIENCE: Final = 20.0  # seconds that a server has to answer
@@ -164,11 +164,9 @@ KINDS: Final = tuple(Kind(store, done) for done in (True, False) for store in ("
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.start", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=20)
+    parser = Options("bench.start", __doc__)
+    parser.add_argument("--rounds", type=count, default=20)
     given = parser.parse_args(arguments)
-    if given.rounds < 1:
-        parser.error("--rounds has to be at least 1")
     if LOAD_CPU is not None:
         os.sched_setaffinity(0, {LOAD_CPU})
     found: dict[Kind, list[Start]] = {kind: [] for kind in KINDS}
@@ -184,7 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print(found, imports, given.rounds)
     rounds = {kind.name: {"answered": [each.answered for each in all_], "cpu": [each.cpu for each in all_]}
               for kind, all_ in found.items()}  # fmt: skip
-    record.write("start", {"unit": "seconds", "rounds": rounds, "imports_microseconds": dict(imports.most_common(20))})
+    figures = {"unit": "seconds", "rounds": rounds, "imports_microseconds": dict(imports.most_common(20))}
+    record.keep("start", figures, given.rounds)
     return 0
 
 
@@ -206,4 +205,4 @@ def _print(found: dict[Kind, list[Start]], imports: Counter[str], rounds: int) -
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import statistics
@@ -18,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench import servers, wrk
+from bench.options import Options, count, end_with
 
 SERVER_CPU, LOAD_CPU = servers.CORES
 RATE = 200  # requests per second of the steady tenant, open loop: each has its time, whatever became of those before
@@ -188,31 +188,34 @@ def compare(steady: Steady, flood: Flood, rounds: int, seconds: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.tenants", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
+    parser = Options("bench.tenants", __doc__)
+    parser.add_argument("--rounds", type=count, default=5)
+    parser.add_argument("--seconds", type=count, default=5, help="of each measurement")
     parser.add_argument("--stores", default="memory,sqlite")
     parser.add_argument(
-        "--durability", default="off", help="of SQLite; with full, it is as much the disk's syncs that are measured"
+        "--durability",
+        choices=("off", "normal", "full"),
+        default="off",
+        help="of SQLite; with full, it is as much the disk's syncs that are measured",
     )
     given = parser.parse_args()
+    stores = given.stores.split(",")
+    if not {"memory", "sqlite"}.issuperset(stores):
+        parser.error(f"--stores is '{given.stores}'; memory, sqlite or both are expected, as in memory,sqlite")
+    wrk.find()
     print(f"{RATE} requests/s over {CONNECTIONS} connections, and a flood over 112; medians of {given.rounds} rounds")
     limits = ", ".join(f"{value:,} {kind}/s" for kind, value in LIMITS.items())
-    try:
-        for store in given.stores.split(","):
-            for limited in (True, False):
-                print(f"{store}, {f'the flood limited to {limits}; to be at most 2.0' if limited else 'no limits'}:")
-                # Beside the repository: the folder for temporary files may be on no disk.
-                with (
-                    tempfile.TemporaryDirectory(dir=Path.cwd()) as folder,
-                    tenants(store, given.durability, Path(folder), limited) as (steady, flood),
-                ):
-                    compare(steady, flood, given.rounds, given.seconds)
-    except wrk.NoWrk as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
+    for store in stores:
+        for limited in (True, False):
+            print(f"{store}, {f'the flood limited to {limits}; to be at most 2.0' if limited else 'no limits'}:")
+            # Beside the repository: the folder for temporary files may be on no disk.
+            with (
+                tempfile.TemporaryDirectory(dir=Path.cwd()) as folder,
+                tenants(store, given.durability, Path(folder), limited) as (steady, flood),
+            ):
+                compare(steady, flood, given.rounds, given.seconds)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -5,7 +5,6 @@ Each measurement is a process of its own, so that none is warmed up or held up b
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import statistics
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import record
+from bench.options import Options, count, end_with
 
 THREADS: Final = 2
 
@@ -147,14 +147,14 @@ def table(compared: Iterable[Comparison]) -> Table:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.threads", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=60_000, help="of each thread and measurement")
+    parser = Options("bench.threads", __doc__)
+    parser.add_argument("--rounds", type=count, default=5)
+    parser.add_argument("--requests", type=count, default=60_000, help="of each thread and measurement")
     parser.add_argument("--only", default="", help="compare those whose name has this in it")
     given = parser.parse_args()
     compared = [each for each in comparisons(given.requests) if given.only in each.name]
-    if given.rounds < 1 or given.requests < 10:
-        parser.error("--rounds is 1 or more, and --requests 10 or more")
+    if given.requests < 10:
+        parser.error(f"--requests is {given.requests}; 10 or more are expected")
     if not compared:
         names = "; ".join(each.name for each in comparisons(given.requests))
         parser.error(f"--only {given.only}: nothing has this in its name; there is {names}")
@@ -175,9 +175,9 @@ def main() -> int:
     Console(width=150).print(table(compared))
     if not given.only:
         sizes = {"rounds": given.rounds, "requests_per_thread": given.requests}
-        record.write("threads", {**sizes, "compared": [each.figures() for each in compared]})
+        record.keep("threads", {**sizes, "compared": [each.figures() for each in compared]}, given.rounds)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -39,11 +39,17 @@ class Load:
     cpu: float  # seconds of processor time that wrk itself took
 
 
-def run(url: str, seconds: int, connections: int, script: str = "", cpu: int | None = None) -> Load:
-    """Load `url` for so many seconds; `script` is Lua that makes the requests; `cpu` is where wrk is pinned to."""
+def find() -> str:
+    """Where wrk is; `NoWrk` where it isn't."""
     wrk = shutil.which("wrk")
     if wrk is None:
         raise NoWrk("wrk is not installed; on Debian: apt-get install wrk")
+    return wrk
+
+
+def run(url: str, seconds: int, connections: int, script: str = "", cpu: int | None = None) -> Load:
+    """Load `url` for so many seconds; `script` is Lua that makes the requests; `cpu` is where wrk is pinned to."""
+    wrk = find()
     pin = ["taskset", "-c", str(cpu)] if cpu is not None and shutil.which("taskset") else []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "requests.lua"

@@ -43,6 +43,17 @@ def test_wrong_use_is_said_in_few_words(path, words):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("words", ["dead_letters.py", "delayed.py", "fanout.py publish x", "jobs.py put x"])
+def test_without_a_server_they_say_so(words, tmp_path, monkeypatch):
+    monkeypatch.setenv("LEVERET_SERVER", f"unix://{tmp_path}/none.sock")
+    script, *arguments = words.split()
+    command = [sys.executable, QUEUES / script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "none.sock" in done.stderr
+
+
 # Of queues.
 
 

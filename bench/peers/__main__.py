@@ -5,7 +5,6 @@ What is not installed is left out, with a line that says how to get it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import record, servers
+from bench.options import Options, count, end_with
 from bench.peers import disk, kinds, plot, report, syncs
 from bench.peers.load import Load, LoadFailed, Pressure
 from bench.peers.peer import Peer
@@ -109,10 +109,10 @@ def _render(raw: report.Raw) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.peers", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=_positive, default=5)
-    parser.add_argument("--seconds", type=_positive, default=2, help="per workload and round")
-    parser.add_argument("--connections", type=_positive, default=64)
+    parser = Options("bench.peers", __doc__)
+    parser.add_argument("--rounds", type=count, default=5)
+    parser.add_argument("--seconds", type=count, default=2, help="per workload and round")
+    parser.add_argument("--connections", type=count, default=64)
     parser.add_argument("--only", default="", metavar="A,B", help="some of them, for a look: nothing is written then")
     parser.add_argument("--render", action="store_true", help="write table and plot again, without measuring")
     given = parser.parse_args()
@@ -143,12 +143,5 @@ def main() -> int:
     return 1 if failed or bench.raw["failures"] else 0
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

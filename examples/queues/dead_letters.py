@@ -7,10 +7,11 @@ Run `leveret serve`, and then
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 
 from leveret import connect
-from leveret.client import Draft, Message, Queue
+from leveret.client import Draft, LeveretError, Message, Queue
 
 URL = os.environ.get("LEVERET_SERVER", "http://127.0.0.1:8080")
 
@@ -68,4 +69,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LeveretError as error:  # such as a server that isn't there
+        sys.exit(str(error))

@@ -7,9 +7,11 @@ Run `leveret serve`, and then
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 from leveret import connect
+from leveret.client import LeveretError
 
 URL = os.environ.get("LEVERET_SERVER", "http://127.0.0.1:8080")
 HOUR = 3600  # seconds
@@ -39,4 +41,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LeveretError as error:  # such as a server that isn't there
+        sys.exit(str(error))

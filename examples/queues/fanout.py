@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from leveret import connect
-from leveret.client import Draft
+from leveret.client import Draft, LeveretError
 
 URL = os.environ.get("LEVERET_SERVER", "http://127.0.0.1:8080")
 WEEK = 7 * 86_400  # seconds for which a reader may be away: nobody deletes events, they expire
@@ -52,4 +52,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LeveretError as error:  # such as a server that isn't there
+        sys.exit(str(error))

@@ -12,7 +12,7 @@ import os
 import sys
 
 from leveret import connect, worker
-from leveret.client import Draft, Message, exponential
+from leveret.client import Draft, LeveretError, Message, exponential
 
 URL = os.environ.get("LEVERET_SERVER", "http://127.0.0.1:8080")
 DAY = 86_400  # seconds; a message lives ten minutes where nobody says otherwise
@@ -54,4 +54,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LeveretError as error:  # such as a server that isn't there
+        sys.exit(str(error))

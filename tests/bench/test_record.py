@@ -2,7 +2,8 @@
 
 import json
 
-from bench.record import version, write
+from bench import record
+from bench.record import keep, version, write
 
 
 def test_what_was_measured_is_kept_with_its_machine(tmp_path):
@@ -14,3 +15,10 @@ def test_what_was_measured_is_kept_with_its_machine(tmp_path):
 
 def test_a_package_that_is_not_there_has_no_version():
     assert version("no-such-package") == "none"
+
+
+def test_a_look_of_few_rounds_replaces_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    keep("figures", {}, 4)
+    assert not (tmp_path / "results").exists()
+    assert capsys.readouterr().err.count("\n") == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from typing import Final
+from typing import Final, Protocol
 
 from scalestack.http.router import Entry
 from scalestack.metrics.tally import Histogram
@@ -23,6 +23,13 @@ _METHODS: Final = frozenset(b"GET HEAD PUT POST DELETE PATCH OPTIONS CONNECT TRA
 Kind = tuple[str, bytes, int, bool]
 
 
+class HasMethod(Protocol):
+    """A request; its method is looked up where it is counted for the first time."""
+
+    @property
+    def method(self) -> bytes: ...
+
+
 class Tally:
     """What one loop thread counts. Only that thread calls it; others read it by `answers` and `refusals`."""
 
@@ -37,12 +44,14 @@ class Tally:
         self._refusals: Counter[int] = Counter()
         self.first = FIRST + 0.0  # of its own: what threads share costs each of them
 
-    def answered(self, entry: Entry | None, method: bytes, status: int, seconds: float, parked: bool = False) -> None:
-        """Count an answer that came after so many seconds; `entry` is where the request led, if anywhere."""
+    def answered(
+        self, entry: Entry | None, request: HasMethod, status: int, seconds: float, parked: bool = False
+    ) -> None:
+        """Count the answer to a request that came after so many seconds; `entry` is where it led, if anywhere."""
         try:
             cell = (self._parked if parked else self.cells)[entry][status]
         except KeyError:
-            cell = self.find(entry, method, status, parked)
+            cell = self.find(entry, request.method, status, parked)
         cell.counts[0 if seconds <= self.first else bisect_left(BOUNDS, seconds)] += 1
         cell.sum += seconds
 

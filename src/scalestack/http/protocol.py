@@ -256,7 +256,7 @@ class HttpConnection(Connection):
         self._entry = entry
         self._tally = tally
         if isinstance(answer, Response):
-            self._count(request, answer.status)
+            self._count(request, answer.status, monotonic())
             self._send(request, answer)
         elif isinstance(answer, Pending):
             self._waiting = answer
@@ -306,16 +306,16 @@ class HttpConnection(Connection):
             and len(response.body) < PIECE
             and not (self._behind or self._backlog or self._owes_continue or self._deaf or self._feeding or self._eof)
         ):
-            if self._tally is not None:
-                waiting = self._waiting
-                parked = isinstance(waiting, Pending) and waiting.parked
-                seconds = monotonic() - self._began
-                self._tally.answered(self._entry, request.method, response.status, seconds, parked)
-            self._waiting = None
             # As nearly always: nothing else waits.
-            self._own.turn.write(self.transport, self._desk.writer.encode(response, monotonic()))
+            now = monotonic()
+            if self._tally is not None:
+                self._count(request, response.status, now)
+            self._waiting = None
+            self._own.turn.write(self.transport, self._desk.writer.encode(response, now))
             if self._parser.between:
-                self.expect(self._idle_timeout)
+                self._deadline = deadline = now + self._idle_timeout
+                if deadline < self._timer_at:
+                    self.expect(self._idle_timeout)
             else:
                 self._set_deadline()
         elif isinstance(error, Cancelled):
@@ -345,7 +345,7 @@ class HttpConnection(Connection):
             return
         if response is None:
             response = failure(request, error, self._shared.translate)
-        self._count(request, response.status)
+        self._count(request, response.status, monotonic())
         self._waiting = None
         self._send(request, response)
         self._advance()
@@ -425,11 +425,12 @@ class HttpConnection(Connection):
         else:
             self._set_deadline()
 
-    def _count(self, request: Request, status: int) -> None:
+    def _count(self, request: Request, status: int, now: float) -> None:
         """Count an answer that is there, and is to be sent; of one that was pending, before it is forgotten."""
-        if self._tally is not None:
+        tally = self._tally
+        if tally is not None:
             parked = isinstance(self._waiting, Pending) and self._waiting.parked
-            self._tally.answered(self._entry, request.method, status, monotonic() - self._began, parked)
+            tally.answered(self._entry, request, status, now - self._began, parked)
 
     # The end.
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from scalestack.event.pending import Pending
-from scalestack.http.message import Response
+from scalestack.http.message import Request, Response
 from scalestack.http.meter import BOUNDS, NO_ROUTE, Tally
 from scalestack.http.router import Entry, Route, Router
 from support.web import Client, Raw, eventually, serving
@@ -15,6 +15,10 @@ ENTRY = Router([ROUTE]).find("GET /a/b")[0]
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
+def asked(method):
+    return Request(method, b"/", [], b"", True, False)
+
+
 def counts(tally):
     return {kind: sum(histogram.snapshot()[0]) for kind, histogram in tally.answers().items()}
 
@@ -22,8 +26,8 @@ def counts(tally):
 def test_answers_are_counted_by_route_method_and_status():
     tally = Tally()
     for status in (200, 200, 404):
-        tally.answered(ENTRY, b"GET", status, 0.001)
-    tally.answered(Entry(b"HEAD", ROUTE.handler, ROUTE), b"HEAD", 200, 0.001)
+        tally.answered(ENTRY, asked(b"GET"), status, 0.001)
+    tally.answered(Entry(b"HEAD", ROUTE.handler, ROUTE), asked(b"HEAD"), 200, 0.001)
     assert counts(tally) == {
         ("/a/{name}", b"GET", 200, False): 2,
         ("/a/{name}", b"GET", 404, False): 1,
@@ -34,7 +38,7 @@ def test_answers_are_counted_by_route_method_and_status():
 def test_seconds_fall_into_buckets_up_to_their_bound():
     tally = Tally()
     for seconds in (0.0001, 0.00011, 30.0, 31.0):
-        tally.answered(ENTRY, b"GET", 200, seconds)
+        tally.answered(ENTRY, asked(b"GET"), 200, seconds)
     (histogram,) = tally.answers().values()
     found, total = histogram.snapshot()
     assert (found[0], found[1], found[len(BOUNDS) - 1], found[-1]) == (1, 1, 1, 1)
@@ -43,16 +47,16 @@ def test_seconds_fall_into_buckets_up_to_their_bound():
 
 def test_what_was_parked_is_counted_apart():
     tally = Tally()
-    tally.answered(ENTRY, b"GET", 200, 20.0, parked=True)
+    tally.answered(ENTRY, asked(b"GET"), 200, 20.0, parked=True)
     assert list(tally.answers()) == [("/a/{name}", b"GET", 200, True)]
 
 
 def test_what_clients_make_up_has_no_series_of_its_own():
     tally = Tally()
     for number in range(100):
-        tally.answered(None, b"MADE%d" % number, 404, 0.001)
-    tally.answered(None, b"GET", 404, 0.001)
-    tally.answered(Entry(b"OPTIONS", ROUTE.handler, None), b"OPTIONS", 204, 0.001)
+        tally.answered(None, asked(b"MADE%d" % number), 404, 0.001)
+    tally.answered(None, asked(b"GET"), 404, 0.001)
+    tally.answered(Entry(b"OPTIONS", ROUTE.handler, None), asked(b"OPTIONS"), 204, 0.001)
     assert counts(tally) == {
         (NO_ROUTE, b"other", 404, False): 100,
         (NO_ROUTE, b"GET", 404, False): 1,
@@ -63,7 +67,7 @@ def test_what_clients_make_up_has_no_series_of_its_own():
 def test_a_method_that_a_route_has_is_known():
     route = Route("BREW", "/pot", ROUTE.handler)
     tally = Tally()
-    tally.answered(Router([route]).find("BREW /pot")[0], b"BREW", 418, 0.001)
+    tally.answered(Router([route]).find("BREW /pot")[0], asked(b"BREW"), 418, 0.001)
     assert counts(tally) == {("/pot", b"BREW", 418, False): 1}
 
 
@@ -73,7 +77,7 @@ def test_it_can_be_read_while_it_counts():
 
     def count():
         for number in range(20_000):
-            tally.answered(ENTRY, b"GET", 200 + number % 300, 0.001)
+            tally.answered(ENTRY, asked(b"GET"), 200 + number % 300, 0.001)
         done.set()
 
     thread = threading.Thread(target=count)
