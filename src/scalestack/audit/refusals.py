@@ -44,7 +44,7 @@ class Refusals:
                 raise
             if isinstance(answer, Response):
                 return answer
-            if isinstance(answer, Pending) and answer.parked:
+            if isinstance(answer, Pending) and answer.parked and not answer.held_back:
                 return answer  # who may wait for something has been let pass: nothing is kept for a refusal
             tell = partial(self._tell, route, request, parameters)
             return answer.overhear(tell) if isinstance(answer, Pending) else _awaited(answer, tell)

@@ -206,7 +206,7 @@ class Guard:
         assert request.connection is not None
         request.body = b""  # not to be kept for as long as the refusal is
         refusal: Pending[Response] = Pending(_let_go)
-        refusal.parked = True
+        refusal.parked = refusal.held_back = True
         request.connection.thread.later(delay, refusal.fail, error)
         return refusal
 

@@ -31,6 +31,7 @@ class Pending(Generic[T]):
     _unwanted = False
     withdrawn = False  # what was asked for need not be done
     parked = False  # it comes when something happens outside: how long that takes says nothing of this process
+    held_back = False  # it is a refusal, which is there already and comes later for the sake of whoever repeats it
     _steps: list[Callable[[Any], Any]] | None = None
     _listener: Callable[[T | None, BaseException | None], object] | None = None
     _on_cancel: Callable[[], object] | None = None

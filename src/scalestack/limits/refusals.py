@@ -60,7 +60,7 @@ class Refusals:
             return True
 
         held: Pending[None] = Pending(gone)
-        held.parked = True
+        held.parked = held.held_back = True
         # Not all for as long: those who were refused together would come again together, and be let in together.
         timer = thread.later(random.uniform(_HOLD / 2, _HOLD), let_go)  # noqa: S311 - nobody gains by guessing it
         return held

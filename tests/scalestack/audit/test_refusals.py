@@ -33,6 +33,12 @@ async def refuse_in_a_coroutine(request, *parameters):
     return refuse(request)
 
 
+def refuse_much_later(request, *parameters):
+    pending = refuse_later(request)
+    pending.parked = pending.held_back = True
+    return pending
+
+
 def allow(request, *parameters):
     request.grant = ANN
     return Response(200)
@@ -45,6 +51,7 @@ def unknown(request, *parameters):
 ROUTES = [
     Route("GET", "/now/{account}", refuse),
     Route("GET", "/later/{account}", refuse_later),
+    Route("GET", "/held-back/{account}", refuse_much_later),
     Route("GET", "/coroutine/{account}", refuse_in_a_coroutine),
     Route("GET", "/allowed", allow),
     Route("GET", "/unknown", unknown),
@@ -65,7 +72,7 @@ def ask(trail, now):
         yield lambda path: client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()).answer()
 
 
-@pytest.mark.parametrize("when", ["now", "later", "coroutine"])
+@pytest.mark.parametrize("when", ["now", "later", "held-back", "coroutine"])
 def test_who_was_refused_what(ask, trail, when):
     assert ask(f"/{when}/acme").status == 403
     (entry,) = trail.entries
