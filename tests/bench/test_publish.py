@@ -3,12 +3,15 @@
 import pytest
 
 from bench import publish, wrk
+from bench.options import end_with
 
 
 @pytest.mark.parametrize("option", ["--rounds", "--seconds", "--connections"])
 def test_a_number_below_1_is_refused(monkeypatch, capsys, option):
     monkeypatch.setattr("sys.argv", ["publish", option, "0"])
-    assert publish.main() == 2
+    with pytest.raises(SystemExit) as ended:
+        publish.main()
+    assert ended.value.code == 2
     assert option in capsys.readouterr().err
 
 
@@ -18,7 +21,9 @@ def test_a_missing_tool_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr("sys.argv", ["publish"])
     monkeypatch.setattr(publish, "ceiling", missing)
-    assert publish.main() == 2
+    with pytest.raises(SystemExit) as ended:
+        end_with(publish.main)
+    assert ended.value.code == 2
     assert capsys.readouterr().err == "bench: wrk is not installed\n"
 
 
