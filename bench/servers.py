@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import processes
+
 # The server and the load each have a core of their own, where there are two.
 CORES = (0, 1) if (os.cpu_count() or 1) > 1 else (None, None)
 
@@ -36,7 +38,7 @@ class Running:
 
     def memory(self) -> int:
         """Its resident memory in bytes."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return processes.memory(self.pid)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
 from leveret.model import MAX_SECONDS, Change, Filters, InvalidName, Page, Want, Wanted, check_name, place_of
@@ -32,9 +33,11 @@ class Accepted:
     details: tuple[Level, ...]
     default: Level
     repeated: frozenset[str] = frozenset()  # those of the names that may be given more than once
-    # Queries that were parsed already. Clients repeat themselves: a worker's claim has the same one every time. A plain
-    # dictionary, as threads look something up in one without waiting for each other.
-    known: dict[str, Parameters] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def queries(self) -> Queries:
+        """Those that threads share, which is enough for what is asked seldom."""
+        return Queries(self)
 
 
 _NAMES: Final[tuple[Level, ...]] = (Detail.NONE, Detail.ID, Detail.ALL)
@@ -102,20 +105,13 @@ _WANTS: Final[dict[Level, Wanted]] = {
 
 def parse(query: str, accepted: Accepted) -> Parameters:
     """The parameters of a query as it was sent; `HttpError` 400 for one that is unknown, repeated, or out of range."""
-    try:
-        return accepted.known[query]
-    except KeyError:
-        pass
-    given = _parse(query, accepted)
-    if len(query) <= _MEMORABLE:
-        if len(accepted.known) >= _MEMORIES:
-            accepted.known.clear()
-        accepted.known[query] = given
-    return given
+    return accepted.queries.parse(query)
 
 
 class Queries:
-    """The queries of one kind of request, for one thread alone: what it has parsed before, it knows."""
+    """The queries of one kind of request: what it has parsed before, it knows. Clients repeat themselves: a worker's
+    claim has the same one every time. A plain dictionary, as threads look something up in one without waiting for each
+    other; still, what is asked all the time each thread should have for itself."""
 
     __slots__ = ("_accepted", "_known")
 

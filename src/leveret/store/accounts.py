@@ -176,9 +176,17 @@ class Accounts:
         there = self._accounts.find(account)
         return None if there is None else there.queues.find(queue)
 
+    def _look(self, account: str, queue: str) -> Queue | None:
+        """The same, first among those that were seen: on a free-threaded Python, to find it among all costs threads
+        more than all that they do with it."""
+        try:
+            found = self._seen[account, queue]
+        except KeyError:
+            return self._meet(account, queue)
+        return self._meet(account, queue) if found.gone else found
+
     def _meet(self, account: str, queue: str) -> Queue | None:
-        """The same, which is then among those that were seen: on a free-threaded Python, to find it among all costs
-        threads more than all that they do with it."""
+        """The same among all; it is seen then."""
         found = self._find(account, queue)
         if found is None:
             self._seen.pop((account, queue), None)  # what is gone is not to be kept

@@ -151,12 +151,7 @@ class MemoryStore(Accounts, Store):
     ) -> list[Outcome]:
         done = None
         limits: Policy | None = None
-        try:
-            found: Queue | None = self._seen[account, queue]
-        except KeyError:
-            found = self._meet(account, queue)
-        if found is not None and found.gone:
-            found = self._meet(account, queue)
+        found = self._look(account, queue)
         policy = self._policies.get((account, queue)) if found is None else found.policy
         if policy is not None:
             drafts = [policy.settle(draft) for draft in drafts]
@@ -246,11 +241,8 @@ class MemoryStore(Accounts, Store):
     def get(
         self, account: str, queue: str, ids: Sequence[str], now: float, want: Wanted = Want.ALL
     ) -> list[Message | None]:
-        try:
-            found: Queue | None = self._seen[account, queue]
-        except KeyError:
-            found = self._meet(account, queue)
-        if found is None or (found.gone and (found := self._meet(account, queue)) is None):
+        found = self._look(account, queue)
+        if found is None:
             return [None] * len(ids)
         with found.lock:
             return found.records.get(ids, now)
@@ -288,11 +280,8 @@ class MemoryStore(Accounts, Store):
         want: Wanted = Want.ALL,
         receipts: Sequence[str] | None = None,
     ) -> list[Message | None]:
-        try:
-            found: Queue | None = self._seen[account, queue]
-        except KeyError:
-            found = self._meet(account, queue)
-        if found is None or (found.gone and (found := self._meet(account, queue)) is None):
+        found = self._look(account, queue)
+        if found is None:
             return [None] * len(ids)
         with found.lock:
             records = found.records
@@ -313,11 +302,8 @@ class MemoryStore(Accounts, Store):
     def update_matching(
         self, account: str, queue: str, filters: Filters, change: Change, now: float, want: Wanted = Want.ALL
     ) -> list[Message]:
-        try:
-            found: Queue | None = self._seen[account, queue]
-        except KeyError:
-            found = self._meet(account, queue)
-        if found is None or (found.gone and (found := self._meet(account, queue)) is None):
+        found = self._look(account, queue)
+        if found is None:
             return []
         policy = found.policy
         most = policy.max_deliveries if policy is not None and change.hide else None
