@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 # What the tests are installed with: all that can be had for the interpreter.
 EXTRAS ?= test,jwt,otel
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile -m "not alone"
 
 # The free-threaded interpreter: give PYTHON_FREETHREADED, or have one on PATH, or have uv fetch one.
 PYTHON_FREETHREADED ?= $(shell command -v python3.14t || command -v python3.13t || echo 3.14t)
@@ -22,7 +22,7 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-freethreaded soak deploy-checks deploy-lock fuzz-api lint format types bench bench-peers bench-threads bench-check docs docs-serve clean
+.PHONY: help serve test faults test-freethreaded soak deploy-checks deploy-lock fuzz-api lint format types bench bench-peers bench-threads bench-check docs docs-serve clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,11 @@ help: ## this list
 serve: $(VENV)/.installed ## install into .venv, and serve on 127.0.0.1:8080 (ARGS="--port 9000" on another port)
 	@exec $(BIN)/leveret serve $(ARGS)
 
-test: $(VENV)/.installed-test ## run all the tests
+test: $(VENV)/.installed-test ## run all the tests but those that need the machine for themselves
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+faults: $(VENV)/.installed-test ## the tests that need the machine for themselves, one after another
+	$(BIN)/python -m pytest -m alone $(ARGS)
 
 # Without an interpreter that is free-threaded and without uv, which fetches one, there is none to be had.
 FREETHREADED = command -v uv >/dev/null || command -v "$(PYTHON_FREETHREADED)" >/dev/null || { \
