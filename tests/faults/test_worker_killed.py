@@ -15,7 +15,7 @@ import pytest
 from leveret import connect
 from leveret.client import LeaseLost, Queue
 from support.process import leveret
-from support.web import PATIENCE
+from support.web import PATIENCE, eventually
 
 ACCOUNT = "acme"
 
@@ -44,11 +44,9 @@ def worker(url: str, *command: str) -> Iterator[subprocess.Popen[str]]:
             running.kill()
 
 
-def test_the_job_of_a_worker_that_is_killed_is_done_by_another(url: str, jobs: Queue, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
+def test_the_job_of_a_worker_that_is_killed_is_done_by_another(url: str, jobs: Queue) -> None:
     jobs.put("resize cat.jpg")
-    with worker(url, "sh", "-c", f"echo begun; : < {gate}") as first:
+    with worker(url, "sh", "-c", "echo begun; sleep 60") as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "begun\n"
         first.send_signal(signal.SIGKILL)
@@ -59,7 +57,32 @@ def test_the_job_of_a_worker_that_is_killed_is_done_by_another(url: str, jobs: Q
             second.send_signal(signal.SIGTERM)
             assert second.wait(PATIENCE) == 0
         assert jobs.stats() is None
-        gate.open("w").close()  # the command that was left over ends
+
+
+def test_the_commands_of_a_worker_that_is_killed_are_ended_with_all_that_they_started(url: str, jobs: Queue) -> None:
+    jobs.put("resize cat.jpg")
+    # A command that is given its message is watched.
+    with worker(url, "sh", "-c", "cat > /dev/null; sleep 600 & echo begun; sleep 600; echo over") as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "begun\n"
+        first.send_signal(signal.SIGKILL)
+        # All of them hold their standard output, which is at its end when none is left.
+        assert first.stdout.read() == ""
+
+
+def test_what_a_command_has_left_running_is_not_ended_with_the_worker(url: str, jobs: Queue, tmp_path: Path) -> None:
+    """The command is done, and its number may be another's by now."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    jobs.put("resize cat.jpg")
+    with worker(url, "sh", "-c", f"(read line < {gate}; echo $line) & echo begun") as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "begun\n"
+        eventually(lambda: jobs.stats() is None)
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(PATIENCE) == 0
+        gate.write_text("still there\n")
+        assert first.stdout.readline() == "still there\n"
 
 
 def test_a_worker_whose_lease_ran_out_can_not_delete_the_message(jobs: Queue) -> None:

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Process:
     @property
     def port(self) -> int:
         """Where it serves HTTP."""
-        found = re.search(r"http://\S+?:(\d+)", self.line)
+        found = re.search(r"https?://\S+?:(\d+)", self.line)
         assert found, self.line
         return int(found[1])
 
@@ -40,9 +40,14 @@ class Process:
 
 
 @contextmanager
-def process(*arguments: str) -> Iterator[Process]:
-    """Run a Python program that says on its first line where it is ready; it is ended with the block, if not before."""
-    popen = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def process(*arguments: str, under: Sequence[str] = ()) -> Iterator[Process]:
+    """Run a Python program that says on its first line where it is ready; it is ended with the block, if not before.
+
+    `under` is a command that runs the program in its own place, such as `prlimit --nofile=256`.
+    """
+    popen = subprocess.Popen(
+        [*under, sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     with popen:
         try:
             assert popen.stdout is not None
@@ -56,7 +61,7 @@ def process(*arguments: str) -> Iterator[Process]:
 
 
 @contextmanager
-def leveret(*options: str) -> Iterator[Process]:
-    """`leveret serve` on a free port."""
-    with process("-m", "leveret", "serve", "--port", "0", *options) as running:
+def leveret(*options: str, under: Sequence[str] = ()) -> Iterator[Process]:
+    """`leveret serve` on a free port, run by the command `under` where there is one."""
+    with process("-m", "leveret", "serve", "--port", "0", *options, under=under) as running:
         yield running
