@@ -13,6 +13,7 @@ import click
 
 from leveret.cli.client_options import Target, client_options, queue_argument
 from leveret.cli.exits import Code, Ended
+from leveret.cli.guard import Guard
 from leveret.cli.numbers import COUNT, LEASE, SECONDS, number
 from leveret.cli.output import many, printable
 from leveret.cli.workforce import Orders, Workforce
@@ -72,8 +73,14 @@ def _environment(target: Target, queue: str, base: Mapping[str, str]) -> dict[st
 
 
 async def _work(target: Target, queue: str, orders: Orders) -> Workforce:
+    # The guard is begun before the first command, and ends after the last.
+    with Guard() as guard:
+        return await _work_under(guard, target, queue, orders)
+
+
+async def _work_under(guard: Guard, target: Target, queue: str, orders: Orders) -> Workforce:
     async with target.async_client() as client:
-        workforce = Workforce(client.queue(target.account, queue), orders, say)
+        workforce = Workforce(client.queue(target.account, queue), orders, say, guard=guard)
         loop = asyncio.get_running_loop()
         for number in _signals():
             loop.add_signal_handler(number, workforce.stop)

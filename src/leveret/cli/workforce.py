@@ -45,6 +45,13 @@ class Source(Protocol):
     async def claim(self, seconds: int, *, wait: int, keep: bool) -> Held | None: ...
 
 
+class Watch(Protocol):
+    """What ends commands, which lead a process group each, where we are killed."""
+
+    def watch(self, group: int) -> None: ...
+    def forget(self, group: int) -> None: ...
+
+
 @dataclass(frozen=True)
 class Orders:
     """What is to be run, and how."""
@@ -114,6 +121,7 @@ class Workforce:
         orders: Orders,
         say: Callable[[str], None],
         *,
+        guard: Watch | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -121,6 +129,7 @@ class Workforce:
         self._source = source
         self._orders = orders
         self._say = say
+        self._guard = guard
         self._sleep = sleep
         self._clock = clock
         self._stopping = False
@@ -245,6 +254,9 @@ class Workforce:
         except (OSError, ValueError) as error:  # such as headers that are too long for an environment
             await self._fail(held, f"can't be run: {error}")
             return
+        group = process.get_pid()
+        if self._guard is not None:
+            self._guard.watch(group)  # before the command is given its message
         run = _Run(process)
         self._runs.add(run)
         run.tasks.append(asyncio.create_task(self._keep(held, run, began + self._orders.seconds)))
@@ -262,6 +274,8 @@ class Workforce:
                 await asyncio.sleep(_LOOK)
         finally:
             self._runs.discard(run)
+            if self._guard is not None:
+                self._guard.forget(group)
             for task in run.tasks:
                 task.cancel()
             await asyncio.gather(*run.tasks, return_exceptions=True)
