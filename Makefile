@@ -9,6 +9,10 @@ ARGS ?=
 EXTRAS ?= test,jwt,otel
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile -m "not alone"
 
+# What `make fuzz` gives bytes to, and for how long.
+TARGETS ?= parser query batch
+SECONDS ?= 60
+
 # The free-threaded interpreter: give PYTHON_FREETHREADED, or have one on PATH, or have uv fetch one.
 PYTHON_FREETHREADED ?= $(shell command -v python3.14t || command -v python3.13t || echo 3.14t)
 
@@ -22,7 +26,7 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test faults test-freethreaded soak deploy-checks deploy-lock fuzz-api lint format types bench bench-peers bench-threads bench-check docs docs-serve clean
+.PHONY: help serve test faults test-freethreaded soak deploy-checks deploy-lock model fuzz fuzz-api lint format types bench bench-peers bench-threads bench-check docs docs-serve clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,10 +50,8 @@ test-freethreaded: ## run all the tests on a free-threaded Python, with the GIL 
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -c "import sys, uvloop, httptools; assert not sys._is_gil_enabled(), 'the GIL is on'; print('GIL off:', sys.version)"
 	PYTHON_GIL=0 .venv-freethreaded/bin/python -m pytest $(PARALLEL) $(ARGS)
 
-soak: $(VENV)/.installed-test fuzz-api ## the long form of tests: hours of kill -9, loss of power, followers, and made-up requests
-	LEVERET_KILL_CYCLES=1000 LEVERET_POWER_CYCLES=300 $(BIN)/python -m pytest tests/faults --durations=0 $(ARGS)
-	LEVERET_TIMING_TRIES=1000000 $(BIN)/python -m pytest -s tests/scalestack/auth/keys/test_timing.py
-	LEVERET_FOLLOW_MESSAGES=100000 $(BIN)/python -m pytest -s tests/leveret/test_following.py
+soak: $(VENV)/.installed-test ## the trials in their long form, which takes hours; writes docs/reliability.md (ARGS="kill power" runs some, ARGS=--list lists them)
+	@$(BIN)/python tests/soak $(ARGS)
 
 deploy-checks: $(VENV)/.installed-deploy ## what is in deploy/, by the tools of each; and proxies, where they are installed
 	$(BIN)/python -m pytest tests/test_deploy.py tests/test_proxies.py tests/test_dashboard.py $(ARGS)
@@ -57,6 +59,10 @@ deploy-checks: $(VENV)/.installed-deploy ## what is in deploy/, by the tools of 
 deploy-lock: $(VENV)/.installed-deploy ## the versions in the image, written anew
 	$(BIN)/uv pip compile pyproject.toml --extra jwt --upgrade --universal --python-version 3.14 --generate-hashes --quiet --custom-compile-command 'make deploy-lock' -o deploy/requirements.txt
 	echo hatchling | $(BIN)/uv pip compile - --upgrade --no-annotate --python-version 3.14 --generate-hashes --quiet --custom-compile-command 'make deploy-lock' -o deploy/build-requirements.txt
+
+fuzz: ## arbitrary bytes to the parsers, a minute each, by atheris in an environment of its own (TARGETS=parser SECONDS=3600 for longer)
+	@$(MAKE) --no-print-directory VENV=.venv-fuzz .venv-fuzz/.installed-fuzz
+	for target in $(TARGETS); do .venv-fuzz/bin/python tests/fuzz $$target --seconds $(SECONDS) || exit 1; done
 
 fuzz-api: ## 20,000 requests made from the API's description, by schemathesis in an environment of its own
 	@$(MAKE) --no-print-directory VENV=.venv-api .venv-api/.installed-api
@@ -102,7 +108,7 @@ docs-serve: $(VENV)/.installed-docs ## show the documentation on 127.0.0.1:8001,
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 clean: ## remove what make made
-	rm -rf .venv .venv-freethreaded .venv-api .mypy_cache .pytest_cache .ruff_cache build dist site
+	rm -rf .venv .venv-freethreaded .venv-api .venv-fuzz .mypy_cache .pytest_cache .ruff_cache build dist site
 
 $(VENV)/.installed: pyproject.toml
 	@test -x $(BIN)/python || { echo "installing into $(VENV) ..."; $(MAKE_VENV); }
@@ -127,6 +133,10 @@ $(VENV)/.installed-deploy: $(VENV)/.installed-test
 
 $(VENV)/.installed-docs: $(VENV)/.installed
 	@$(INSTALL) -e '.[docs]'
+	@touch $@
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed
+	@$(INSTALL) -e '.[fuzz]'
 	@touch $@
 
 $(VENV)/.installed-api: $(VENV)/.installed

@@ -16,6 +16,7 @@ from leveret.store.sqlite.salvage import salvage as copy
 from scalestack.config import ConfigError
 
 _LOST = 1  # the exit code where not everything could be read
+_NAMED = 10  # queues that lost messages
 
 
 @click.command
@@ -59,7 +60,10 @@ def _losses(report: Report) -> Iterator[str]:
         yield "all could be read"
         return
     if report.missing:
-        yield f"lost: {_many(report.missing, 'message')}, by what the queues count"
+        most = sorted(report.losses.items(), key=lambda loss: -loss[1])
+        names = "".join(f"\n  {_printable(name)}: {count:,}" for name, count in most[:_NAMED])
+        more = "\n  ..." if len(most) > _NAMED else ""
+        yield f"lost: {_many(report.missing, 'message')}, by what the queues count{names}{more}"
     else:
         yield "lost: no message, by what the queues count"
     if report.damaged:
@@ -72,7 +76,9 @@ def _losses(report: Report) -> Iterator[str]:
         yield "searched: all of the file, for what was not in its place"
     if report.nameless:
         yield f"without a name: {_many(report.nameless, 'queue')}, now in accounts that are called 'salvaged...'"
-    if report.log_cut:
+    if report.log_outlived:
+        yield "damaged: the log; some of what it had is not there, and some of what was deleted may be back"
+    elif report.log_cut:
         yield "damaged: the end of the log; what was done last is not there"
     if report.detached:
         yield "not known: which part of which store it was; it is a store of its own now"

@@ -69,7 +69,7 @@ class Agenda(Generic[D]):
             if item.due_at != NEVER:
                 item.due_at = NEVER
                 self._valid -= 1
-                self._tidy_locked()
+            self._tidy_locked()
 
     def take(self, now: float) -> D | None:
         """The item which is due longest, off the agenda; None where none is."""
@@ -101,7 +101,10 @@ class Agenda(Generic[D]):
             heappop(heap)
 
     def _tidy_locked(self) -> None:
-        # Void entries are found when they come due, which may be in 68 years: drop them once they are the most.
-        if len(self._heap) > 2 * self._valid + _SPARE:
+        # Void entries are found when they come due, which may be in 68 years: drop them once they are the most. And all
+        # of them with the last valid one, as an item that owns this agenda would be kept by what it keeps.
+        if not self._valid:
+            self._heap.clear()
+        elif len(self._heap) > 2 * self._valid + _SPARE:
             self._heap = [entry for entry in self._heap if entry[0] == entry[2].due_at]
             heapify(self._heap)

@@ -66,9 +66,13 @@ class MemoryStore(Accounts, Store):
         removed: list[tuple[Key, Records]] = []
         names: list[str] = []
         with self._directory_lock:
-            for account in list(self._accounts_locked(page, now)):
-                names.append(account.name)
-                removed += [self._remove_locked(queue) for queue in account.queues.after(None)]
+            for account in self._accounts_locked(Page(marker=page.marker), now):
+                if len(names) == page.limit:
+                    break
+                taken = [self._remove_locked(queue) for queue in account.queues.after(None)]
+                removed += taken
+                if any(records.alive(now) for _, records in taken):  # else others took the last messages meanwhile
+                    names.append(account.name)
         self._free(removed, now)
         return names
 
@@ -94,9 +98,13 @@ class MemoryStore(Accounts, Store):
         removed: list[tuple[Key, Records]] = []
         names: list[str] = []
         with self._directory_lock:
-            for queue in list(self._queues_locked(account, page, now)):
-                names.append(queue.name)
-                removed.append(self._remove_locked(queue))
+            for queue in self._queues_locked(account, Page(marker=page.marker), now):
+                if len(names) == page.limit:
+                    break
+                key, records = self._remove_locked(queue)
+                removed.append((key, records))
+                if records.alive(now):  # else others took the last messages meanwhile
+                    names.append(queue.name)
         self._free(removed, now)
         return names
 

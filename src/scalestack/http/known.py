@@ -23,13 +23,14 @@ _KNOWABLE: Final = 1024  # bytes of header lines that are worth knowing
 class Known:
     """What the connections of one thread know: it alone may call this."""
 
-    __slots__ = ("_heads", "_queries")
+    __slots__ = ("_heads", "_queries", "hosts")
 
     def __init__(self) -> None:
         # By the bytes of their lines. These may hold credentials, which can't be guessed by this: a dictionary compares
         # what has the same hash, and the hash has a secret in it.
         self._heads: dict[bytes, Head] = {}
         self._queries: set[str] = set()  # that may stand in a target: a worker's claim has the same one every time
+        self.hosts: set[bytes] = set()  # values of Host that are valid
 
     def __len__(self) -> int:
         """How many heads are known."""
@@ -102,6 +103,13 @@ class Known:
         request.keep_alive = request.usual = True
         request.grant = None
         return request, entry, parameters + (segment,)  # noqa: RUF005 - takes half the time
+
+    def remember_host(self, value: bytes) -> None:
+        """Know that a Host header may have this value."""
+        if len(value) <= _KNOWABLE:
+            if len(self.hosts) >= _MOST:
+                self.hosts.clear()
+            self.hosts.add(value)
 
     def _may_be_query(self, query: str) -> bool:
         if not _is_plain(query):

@@ -32,6 +32,9 @@ class HttpConfig:
     max_head: Annotated[int, Between(256, 1 << 22)] = 160 << 10  # bytes of line and headers; more is 431
     max_headers: Annotated[int, Between(1, 10_000)] = 100  # header lines; more is 431
     max_body: Annotated[int, Between(0, 1 << 31)] = 8 << 20  # bytes; more is 413
+    max_unsent: Annotated[int, Between(0, None)] = (
+        256 << 20
+    )  # bytes of large answers unread; more cuts off who reads none
     cross_origin: bool = False  # take what web pages of other origins have a browser send; else it is 403
     head_timeout: Seconds = 10.0  # seconds for a request's head to come, whole
     body_timeout: Seconds = 30.0  # seconds between two pieces of a body
@@ -67,6 +70,7 @@ class HttpModule(Module[HttpConfig]):
             Timeouts(config.head_timeout, config.body_timeout, config.idle_timeout, config.write_timeout),
             needs[Log].access,
             certificate,
+            config.max_unsent,
         )
 
     def provider(self, interface: type[T]) -> T:

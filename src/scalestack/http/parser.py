@@ -11,56 +11,27 @@ doesn't come here at all: see `known`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import httptools
 
+from scalestack.http import head
+from scalestack.http.head import CREDENTIALS, DECISIVE, HOST, KINDS, LENGTH
 from scalestack.http.known import Known
+from scalestack.http.limits import ParserLimits
 from scalestack.http.message import Headers, Request
 from scalestack.http.problem import HttpError
+from scalestack.http.target import check_host, split_target
 
+__all__ = ["ParserLimits", "RequestParser"]
 
-@dataclass(frozen=True, slots=True)
-class ParserLimits:
-    max_target: int = 128 << 10  # bytes of the request target; more is 414
-    max_head: int = 160 << 10  # bytes of request line and headers together; more is 431
-    max_headers: int = 100  # header lines; more is 431
-    max_body: int = 8 << 20  # bytes; more is 413
-    cross_origin: bool = False  # what a browser sends for a page of another origin is taken, and is not 403
-
-
-_HOST: Final = 1
-_LENGTH: Final = 2
-_DECISIVE: Final = 3  # decides about framing, or needs an answer
-_CREDENTIALS: Final = 4
-
-# Common spellings are found without lower-casing; 0 is for what means nothing to a parser.
-_KINDS: Final = {
-    spelling: kind
-    for name, kind in {
-        b"host": _HOST,
-        b"content-length": _LENGTH,
-        b"transfer-encoding": _DECISIVE,
-        b"expect": _DECISIVE,
-        b"origin": _DECISIVE,
-        b"upgrade": _DECISIVE,
-        b"accept": 0,
-        b"accept-encoding": 0,
-        b"authorization": _CREDENTIALS,
-        b"connection": 0,
-        b"content-type": 0,
-        b"user-agent": 0,
-    }.items()
-    for spelling in (name, name.title())
-}
 _SLICE: Final = 4 << 10  # bytes of requests fed at a time: bounds what is answered before others have their turn
 _BODY_SLICE: Final = 16 << 10  # bytes fed at a time within a body
 _HASH: Final = 0x23
 _SLASH: Final = 0x2F
 _CL: Final = b"content-length"
 _SPACE: Final = 0x20
-_CR: Final = 0x0D
+_END: Final = b"\r\n\r\n"
 
 
 class RequestParser:
@@ -71,10 +42,10 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_body", "_body_fed", "_body_size", "_credentials", "_data", "_decisive", "_deliver", "_delivered",
-        "_ended", "_error", "_expects_body", "_head_fed", "_headers", "_held", "_held_left", "_hosts",
-        "_http10", "_known", "_lead", "_limits", "_method", "_more", "_parser", "_short", "_small", "_url",
-        "between", "fresh", "in_body", "longest",
+        "_at", "_authority", "_body", "_body_fed", "_body_size", "_chunked", "_credentials", "_data", "_decisive",
+        "_deliver", "_delivered", "_ended", "_error", "_expects_body", "_head_fed", "_headers", "_held", "_hosts",
+        "_http10", "_known", "_lead", "_left", "_limits", "_line", "_method", "_more", "_parser", "_short", "_small",
+        "_tail", "_trailers", "_url", "between", "fresh", "in_body", "longest",
     )  # fmt: skip
 
     def __init__(
@@ -95,9 +66,12 @@ class RequestParser:
         # Made when the first byte is fed: it takes a kilobyte, and a connection whose requests are known needs none.
         self._parser: Any = None
         self._error: HttpError | None = None
-        self._data = b""  # what is being fed, where it begins with a request
-        self._head_fed = 0  # bytes of a head that is not complete, fed in earlier calls
-        self._body_fed = 0  # bytes from which a body was read in several calls, with its chunk sizes and trailers
+        self._data = b""  # what is being fed, where the head of a request is in it as a whole
+        self._at = 0  # and where that begins
+        self._line = bytearray()  # else: the request line, as far as it was fed
+        self._tail = b""  # the last bytes that were fed of a head or of chunks, where an end may have begun
+        self._head_fed = 0  # bytes of a head that is not complete
+        self._body_fed = 0  # bytes from which a body was read, with its chunk sizes and trailers
         self._delivered = False  # a request was delivered in the call under way
         self._ended = False  # the last request said that it is the last
         # Empty lines before a request, as far as half of one; None once the request has begun.
@@ -107,6 +81,7 @@ class RequestParser:
         self.in_body = False
         self._method = b""
         self._url = b""
+        self._authority: bytes | None = None  # of a target in absolute form, which counts instead of Host
         self._headers: Headers = []
         self._hosts = 0
         self._credentials = 0
@@ -114,10 +89,12 @@ class RequestParser:
         self._body: bytes | None = None
         self._more = bytearray()  # of a body that comes in several parts, all but the first
         self._body_size = 0
+        self._left = 0  # bytes of a body with a length that are still to come
+        self._chunked = False
+        self._trailers = 0
         self._http10 = False
         # httptools takes what follows a request for an upgrade for another protocol: its body is read here.
         self._held: Request | None = None  # the request, until its body is complete
-        self._held_left = 0  # bytes of the body that are still to come
 
     @property
     def in_head(self) -> bool:
@@ -143,92 +120,127 @@ class RequestParser:
         if size > _SLICE:
             size = min(size, _BODY_SLICE if self.in_body else _SLICE)
             data = memoryview(data)[:size]
-        if not self.between or data[0] <= _SPACE or self._ended:
-            return self._feed_closely(data, size)
-        self._data = data if type(data) is bytes else b""
+            if size < self._left and self._held is None:
+                self._left -= size
+                self._read(data)
+                return size
+        return self._feed_pieces(data if type(data) is bytes else bytes(data), size)
+
+    def _feed_pieces(self, data: bytes, size: int) -> int:
+        """Feed what is there in pieces, none of which goes beyond the end of a head or of a body: so it is known where
+        each request begins, and what stands there."""
         self._delivered = False
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
-            self._recover(problem, data)
-        if not self.between or data[-1] == _CR:  # type: ignore[redundant-expr]  # what was called has changed it
-            self._count(data, size)
+        start = 0
+        while start < size and self.between and data[start] > _SPACE and not self._ended:
+            end = data.find(_END, start) + len(_END)
+            if end < len(_END):
+                break
+            self._data = data
+            self._at = start
+            self._read(data if end - start == size else data[start:end])
+            start = end
+            if self.in_head:
+                self._lead = None  # it has begun, and asks for more: the preface of HTTP/2
+            if self._left:
+                end += self._left
+                if end > size or self._held is not None:
+                    break
+                self._left = 0
+                self._read(data[start:end])
+                start = end
+        if start < size:
+            self._feed_closely(data, start, size)
         return size
 
-    def _feed_closely(self, data: bytes | memoryview, size: int) -> int:
-        """As `feed`, in the midst of a request, or before it where empty lines may be."""
-        if self._ended:
-            return size  # a client that said "close" and goes on is not listened to (RFC 9112 section 9.6)
-        if self._held is not None:
-            self._read_held(self._held, data)
-            return size
-        lead = self._lead
-        if lead is not None and not self.in_body:
-            self._lead = _after_empty_lines(lead, bytes(data)) if lead or data[0] in b"\r\n" else None
-        self.between = False
+    def _feed_closely(self, data: bytes, start: int, size: int) -> None:
+        """As `_feed_pieces`, in the midst of a request, or before it where empty lines may be.
+
+        What comes after a request that said "close" is not listened to (RFC 9112 section 9.6).
+        """
         self._data = b""
-        self._delivered = False
-        self._feed_rest(data)
-        self._count(data, size)
-        return size
-
-    def _recover(self, problem: Exception, data: bytes | memoryview) -> None:
-        if isinstance(problem, httptools.HttpParserUpgrade):
-            # An upgrade may be ignored (RFC 9110 section 7.8): what follows is HTTP as before.
-            rest = data[problem.args[0] :]
-            if self._held is not None:
-                self._read_held(self._held, rest)
+        while start < size and not self._ended:
+            if self._lead is not None and not self.in_body:
+                start = self._skip_empty_lines(data, start, size)
+                if start == size:
+                    break
+            if self.in_body and not self._chunked:
+                end = min(start + self._left, size)
+                self._left -= end - start
             else:
-                self._feed_rest(rest)
-        elif not self._ended:
-            raise self._error or _refusal(problem) from problem
+                end = self._end_of_block(data, start, size)
+            piece = data if end - start == size else data[start:end]
+            if not self.in_body:
+                self._read_head(piece)
+            elif self._held is not None:
+                self._read_held(self._held, piece)
+            else:
+                self._read(piece)
+                if self._chunked:
+                    self._count_chunks(len(piece))
+            start = end
+        if not self.between:
+            self._tail = (self._tail + data[-3:])[-3:]
 
-    def _feed_rest(self, rest: bytes | memoryview) -> None:
-        if rest and not self._ended:
-            try:
-                self._parser.feed_data(rest)
-            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
-                self._recover(problem, rest)
+    def _skip_empty_lines(self, data: bytes, start: int, size: int) -> int:
+        """Where a request begins: empty lines before it are skipped (RFC 9112 section 2.2), but not ones that end in a
+        bare LF or CR."""
+        rest = data[start:].lstrip(b"\r\n")
+        empty = (self._lead or b"") + data[start : size - len(rest)]
+        lines, half = divmod(len(empty), 2)
+        if empty != b"\r\n" * lines + b"\r" * half or (rest and half):
+            raise HttpError(400, "bad-request", "a line does not end with CR LF")
+        self._lead = None if rest else b"\r" * half
+        if rest or half or not self._delivered:  # an empty line at once behind a body is of an old client
+            self.between = False
+        self._count_head(len(empty))
+        return size - len(rest)
 
-    def _read_held(self, request: Request, data: bytes | memoryview) -> None:
-        """Read the body of a request for an upgrade, and what comes after it."""
-        body = data[: self._held_left]
-        self._held_left -= len(body)
-        self._more += body
-        if not self._held_left:
+    def _end_of_block(self, data: bytes, start: int, size: int) -> int:
+        """Where the next empty line ends: a head ends with one, and so do chunks, after the last or its trailers."""
+        if start == 0 and self._tail:
+            found = (self._tail + data[:3]).find(_END)
+            if found >= 0:
+                return found + len(_END) - len(self._tail)
+        found = data.find(_END, start)
+        return size if found < 0 else found + len(_END)
+
+    def _read_head(self, piece: bytes) -> None:
+        if not self._line.endswith(b"\n"):
+            end = piece.find(b"\n")
+            self._line += piece if end < 0 else piece[: end + 1]
+        self._read(piece)
+        if not (self.in_body or self.between):
+            self._count_head(len(piece))
+            if len(self._headers) > self._limits.max_headers:
+                raise self._limits.too_many("headers")
+
+    def _read(self, piece: bytes | memoryview) -> None:
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            pass  # it may be ignored (RFC 9110 section 7.8): what follows is HTTP as before
+        except httptools.HttpParserError as problem:
+            raise self._error or head.refusal(problem) from problem
+
+    def _read_held(self, request: Request, piece: bytes) -> None:
+        """Read the body of a request for an upgrade."""
+        self._more += piece
+        if not self._left:
             request.body = bytes(self._more)
             self._more = bytearray()
             self._held = None
             self._complete(request)
-            self._feed_rest(data[len(body) :])
 
-    def _count(self, data: bytes | memoryview, size: int) -> None:
-        """Hold a request that is not complete yet to its limits."""
-        if self.between:
-            if data[-1] == _CR:
-                self._lead = None  # a body's last byte, or the half of an empty line: it can't be told
-        elif self.in_body:
-            self._head_fed = 0
-            self._body_fed += size
-            # Chunks of one byte take six; what is beyond that is trailers, which nobody asked for.
-            if self._body_fed - 8 * self._body_size > self._limits.max_head + _SLICE:
-                raise HttpError(431, "headers-too-large", "chunk sizes and trailers take too much beside the body")
-        elif self._delivered:
-            # How much of this call belongs to the head that has begun is not known: it counts as one byte.
-            self._lead = None
-            self._head_fed = 1
-        else:
-            if self._lead == b"" and data[0] > _SPACE:
-                self._lead = None
-            self._head_fed += size
-            if self._head_fed > self._limits.max_head:
-                raise self._too_large()
+    def _count_head(self, size: int) -> None:
+        self._head_fed += size
+        if self._head_fed > self._limits.max_head:
+            raise self._limits.head_too_large(self._url)
 
-    def _too_large(self) -> HttpError:
-        limits = self._limits
-        if len(self._url) > limits.max_target:
-            return HttpError(414, "target-too-long", f"the request target may have at most {limits.max_target} bytes")
-        return HttpError(431, "headers-too-large", f"request line and headers may have at most {limits.max_head} bytes")
+    def _count_chunks(self, size: int) -> None:
+        """Chunks of one byte take six; what is beyond that is extensions and trailers, which nobody asked for."""
+        self._body_fed += size
+        if self._body_fed - 8 * self._body_size > self._limits.max_head + _SLICE:
+            raise HttpError(431, "headers-too-large", "chunk sizes and trailers take too much beside the body")
 
     # What httptools calls. An exception in one of these ends the parsing.
 
@@ -238,19 +250,35 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.in_body:
-            return  # a trailer must not pass for a header (RFC 9110 section 6.5.1)
+            self._on_trailer()
+            return  # it must not pass for a header (RFC 9110 section 6.5.1)
+        if value.endswith((b" ", b"\t")):
+            value = value.rstrip(b" \t")  # not a part of it (RFC 9112 section 5)
         self._headers.append((name, value))
         kind = 0
-        if name in _KINDS:  # not by `get`, which on free-threaded CPython 3.13 takes a lock
-            kind = _KINDS[name]
-        elif (lowered := name.lower()) in _KINDS:
-            kind = _KINDS[lowered]
-        if kind == _HOST:
+        if name in KINDS:  # not by `get`, which on free-threaded CPython 3.13 takes a lock
+            kind = KINDS[name]
+        elif (lowered := name.lower()) in KINDS:
+            kind = KINDS[lowered]
+        if kind == HOST:
             self._hosts += 1
-        elif kind == _CREDENTIALS:
+            if value not in self._known.hosts:
+                self._closely(check_host, value)
+                self._known.remember_host(value)
+        elif kind == CREDENTIALS:
             self._credentials += 1
-        elif kind == _DECISIVE or (kind == _LENGTH and len(value) >= self._short):
+        elif kind == LENGTH:
+            self._left = int(value)
+            if len(value) >= self._short:
+                self._decisive.append((_CL, value))
+        elif kind == DECISIVE:
             self._decisive.append((name.lower(), value))
+
+    def _on_trailer(self) -> None:
+        self._trailers += 1
+        if self._trailers > self._limits.max_headers:
+            self._error = self._limits.too_many("trailers")
+            raise self._error
 
     def on_headers_complete(self) -> None:
         url = self._url
@@ -260,8 +288,8 @@ class RequestParser:
             self._hosts == 1
             and self._credentials <= 1
             and len(data) <= self._small
-            and data.startswith(b" HTTP/1.1\r\n", len(method) + 1 + len(url))
-            and not self._delivered
+            # One space after the method, and this very version.
+            and data.startswith(b" HTTP/1.1\r\n", self._at + len(method) + 1 + len(url))
             and url[0] == _SLASH
             and _HASH not in url
             and method != b"CONNECT"
@@ -272,9 +300,9 @@ class RequestParser:
             self._closely(self._check_decisive)
         self.in_body = True
 
-    def _closely(self, check: Callable[[], None]) -> None:
+    def _closely(self, check: Callable[..., None], *given: bytes) -> None:
         try:
-            check()
+            check(*given)
         except HttpError as error:
             self._error = error  # httptools wraps what is raised, so that it has to be kept
             raise
@@ -282,7 +310,7 @@ class RequestParser:
     def on_body(self, part: bytes) -> None:
         self._body_size += len(part)
         if self._body_size > self._limits.max_body:
-            self._error = self._body_too_large()
+            self._error = self._limits.body_too_large()
             raise self._error
         if self._body is None:
             self._body = part
@@ -301,7 +329,6 @@ class RequestParser:
                 self._more = bytearray()
             self._body = None
             self._body_size = 0
-            self._body_fed = 0
         request = Request(self._method, self._url, self._headers, body, keep_alive, self._http10)
         if self._data and keep_alive and not (self._decisive or self._delivered or self._http10):
             self._known.learn(request, self._data, len(self._method) + 1 + len(self._url), self.longest)
@@ -310,16 +337,24 @@ class RequestParser:
         self._hosts = 0
         self._credentials = 0
         self._http10 = False
+        self._authority = None
         if self._decisive:
             self._decisive = []
-        if self._held_left:
+        if self._left:  # nothing of the body of a request for an upgrade was read
             self._held = request
+            self.in_body = True
         else:
             self._complete(request)
 
     def _complete(self, request: Request) -> None:
         self._head_fed = 0
         self._lead = b""
+        self._tail = b""
+        if self._line:
+            self._line = bytearray()
+        if self._chunked:
+            self._chunked = False
+            self._body_fed = self._trailers = 0
         self._ended = not request.keep_alive
         self._delivered = True
         self.between = True
@@ -332,17 +367,13 @@ class RequestParser:
         if self._method == b"CONNECT":  # httptools takes what follows it, a body too, for another protocol
             raise HttpError(501, "not-a-proxy", "CONNECT is for proxies, and this is none")
         if len(url) > limits.max_target:
-            raise self._too_large()
+            raise limits.head_too_large(url)
         if len(self._headers) > limits.max_headers:
-            raise HttpError(431, "too-many-headers", f"a request may have at most {limits.max_headers} headers")
-        size = len(url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
-        if size > limits.max_head:
-            raise self._too_large()
-        version = self._parser.get_http_version()
-        if version == "1.0":
-            self._http10 = True
-        elif version != "1.1":
-            raise HttpError(505, "http-version", f"HTTP/{version} is not spoken here; HTTP/1.1 and HTTP/1.0 are")
+            raise limits.too_many("headers")
+        if len(url) + sum(len(name) + len(value) + 4 for name, value in self._headers) > limits.max_head:
+            raise limits.head_too_large(url)
+        line = self._line or self._data[self._at : self._data.find(b"\n", self._at) + 1]
+        self._http10 = head.is_http10(line, self._method, url, self._parser.get_http_version())
         if self._hosts != 1 and (self._hosts or not self._http10):
             raise HttpError(400, "bad-host", f"a request must have one Host header; this has {self._hosts or 'none'}")
         if self._credentials > 1:
@@ -350,76 +381,24 @@ class RequestParser:
         if _HASH in url:
             raise HttpError(400, "bad-request", "the request target has a '#', which is never sent")
         if url[0] != _SLASH:
-            self._url = _path_of(url, self._method)
+            self._authority, self._url = split_target(url, self._method)
 
     def _check_decisive(self) -> None:
+        expects = False
         for name, value in self._decisive:
             if name == b"content-length":
                 if int(value) > self._limits.max_body:
-                    raise self._body_too_large()
+                    raise self._limits.body_too_large()
             elif name == b"transfer-encoding":
-                if self._http10:
-                    raise HttpError(400, "bad-framing", "HTTP/1.0 has no Transfer-Encoding")
-                if value.lower() != b"chunked":
-                    raise HttpError(501, "transfer-coding", "the only transfer coding understood is chunked")
-                if self._parser.should_upgrade():
-                    raise HttpError(501, "upgrade", "a request for an upgrade may not be chunked")
+                codings = b",".join(each for found, each in self._decisive if found == name)
+                head.check_coding(codings, self._http10, self._parser.should_upgrade())
+                self._chunked = True
             elif name == b"origin":
-                if not self._limits.cross_origin and not self._is_own(value):
-                    raise HttpError(
-                        403,
-                        "foreign-origin",
-                        "a web page of another origin sent this, and may not; http.cross_origin allows it to all pages",
-                    )
-            elif name == b"upgrade":
-                if self._parser.should_upgrade():
-                    self._held_left = next((int(value) for name, value in self._headers if name.lower() == _CL), 0)
-            elif value.lower() != b"100-continue":
-                raise HttpError(417, "expectation", "the only expectation understood is 100-continue")
-        if not self._http10 and any(name == b"expect" for name, _ in self._decisive):
+                if not self._limits.cross_origin:
+                    head.check_origin(value, self._authority, self._headers)
+            elif name == b"expect":
+                if value.lower() != b"100-continue":
+                    raise HttpError(417, "expectation", "the only expectation understood is 100-continue")
+                expects = not self._http10
+        if expects and (self._left or self._chunked):
             self._expects_body()
-
-    def _is_own(self, origin: bytes) -> bool:
-        """Whether a browser says that a page of this very host sent the request (RFC 6454 section 7)."""
-        host = next((value for name, value in self._headers if name.lower() == b"host"), b"")
-        scheme, separator, authority = origin.lower().partition(b"://")
-        port = b":443" if scheme == b"https" else b":80"
-        return bool(separator) and authority.removesuffix(port) == host.lower().removesuffix(port)
-
-    def _body_too_large(self) -> HttpError:
-        return HttpError(413, "body-too-large", f"a body may have at most {self._limits.max_body} bytes")
-
-
-def _after_empty_lines(lead: bytes, data: bytes) -> bytes | None:
-    """Empty lines before a request are skipped (RFC 9112 section 2.2), but not ones that end in a bare LF or CR.
-
-    `lead` is the half of a line that came before `data`; answered is the half at its end, or None after the last line.
-    """
-    rest = data.lstrip(b"\r\n")
-    start = lead + data[: len(data) - len(rest)]
-    lines, half = divmod(len(start), 2)
-    if start != b"\r\n" * lines + b"\r" * half or (rest and half):
-        raise HttpError(400, "bad-request", "a line does not end with CR LF")
-    return None if rest else b"\r" * half
-
-
-def _path_of(target: bytes, method: bytes) -> bytes:
-    """The path and query of a target in absolute form; "*" for OPTIONS (RFC 9112 section 3.2)."""
-    if target == b"*" and method == b"OPTIONS":
-        return target
-    scheme, separator, rest = target.partition(b"://")
-    if separator and scheme.lower() in {b"http", b"https"}:
-        authority, slash, path = rest.partition(b"/")
-        if authority and b"?" not in authority:
-            return slash + path if slash else b"/"
-        if authority:
-            return b"/?" + rest.partition(b"?")[2]
-    raise HttpError(400, "bad-target", "the request target must be a path that begins with '/'")
-
-
-def _refusal(error: Exception) -> HttpError:
-    if isinstance(error, httptools.HttpParserInvalidMethodError):
-        return HttpError(400, "bad-request", "the request does not begin with a method that HTTP knows")
-    if "PRI" in str(error):
-        return HttpError(505, "http-version", "HTTP/2 is not spoken here; HTTP/1.1 and HTTP/1.0 are")
-    return HttpError(400, "bad-request", f"this is not a valid HTTP request: {error}")

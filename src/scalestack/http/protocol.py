@@ -362,7 +362,9 @@ class HttpConnection(Connection):
             return
         data = encode(response, request.method == b"HEAD", keep_alive, request.http10)
         if len(data) > PIECE:
-            self._waiting = self.thread.loop.create_task(self._send_in_pieces(request, response, data, keep_alive))
+            self._waiting = self.thread.loop.create_task(
+                self._send_in_pieces(request, response.status, data, keep_alive)
+            )
             return
         self._write(data)
         self._sent(request, response.status, len(response.body), keep_alive)
@@ -377,10 +379,17 @@ class HttpConnection(Connection):
             else:
                 self._finish()
 
-    async def _send_in_pieces(self, request: Request, response: Response, data: bytes, keep_alive: bool) -> None:
-        await send_in_pieces(data, self._write, lambda: self._writable)
+    async def _send_in_pieces(self, request: Request, status: int, data: bytes, keep_alive: bool) -> None:
+        # Not given the response: of what is read slowly, one copy is enough.
+        unsent, cut = self._desk.unsent, self.transport.abort
+        unsent.begin(cut, len(data), monotonic())
+        try:
+            await send_in_pieces(data, self._write, lambda: self._writable)
+        finally:
+            unsent.end(cut)
         self._waiting = None
-        self._sent(request, response.status, len(response.body), keep_alive and not self._draining)
+        size = len(data) - data.index(b"\r\n\r\n") - 4
+        self._sent(request, status, size, keep_alive and not self._draining)
         self._advance()
 
     async def _send_stream(self, request: Request, response: Response, keep_alive: bool) -> None:
@@ -493,6 +502,7 @@ class HttpConnection(Connection):
             if not self._writable.done():
                 self._writable.set_result(None)
             self._writable = None
+            self._desk.unsent.goes_on(self.transport.abort, monotonic())
             self._plain = self._shared.access is None and not self._draining and not self._last
             self._set_deadline()
             self._advance()

@@ -37,8 +37,10 @@ class HttpServer:
         timeouts: Timeouts,
         access: Access | None = None,
         certificate: CertificateFiles | None = None,
+        max_unsent: int = 256 << 20,
     ) -> None:
-        """`certificate` makes what is spoken on TCP addresses HTTPS."""
+        """`certificate` makes what is spoken on TCP addresses HTTPS. `max_unsent`: bytes of large answers that clients
+        leave unread, over all connections."""
         self.parser_limits = parser_limits
         self.timeouts = timeouts
         self.access = access
@@ -52,6 +54,7 @@ class HttpServer:
         self._mount_lock = threading.Lock()  # guards mounts and layers while a new router is made of them
         self.router = Router([])
         self._desks: dict[LoopThread, Desk] = {}
+        self._max_unsent = max_unsent // len(network.loops.threads)  # of each loop, so that they need no lock
 
     @property
     def urls(self) -> list[str]:
@@ -71,7 +74,7 @@ class HttpServer:
         """What the connections of a thread share."""
         with self._mount_lock:
             if thread not in self._desks:
-                self._desks[thread] = Desk(self._router_locked())
+                self._desks[thread] = Desk(self._router_locked(), self._max_unsent)
             return self._desks[thread]
 
     def translate(self, error: BaseException) -> HttpError | None:

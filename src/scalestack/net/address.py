@@ -45,11 +45,14 @@ def is_loopback(host: str) -> bool:
     return bool(found) and all(ipaddress.ip_address(str(entry[4][0]).split("%")[0]).is_loopback for entry in found)
 
 
-def bind(address: Address, backlog: int) -> list[socket.socket]:
-    """Listening, non-blocking sockets for `address`: one for each address that its host stands for."""
+def bind(address: Address, backlog: int, peer_timeout: float = 60.0) -> list[socket.socket]:
+    """Listening, non-blocking sockets for `address`: one for each address that its host stands for.
+
+    What is accepted from them over TCP breaks where the peer's system shows no sign of life for `peer_timeout` seconds.
+    """
     if isinstance(address, UnixAddress):
         return [_bind_unix(address, backlog)]
-    return _bind_tcp(address, backlog)
+    return _bind_tcp(address, backlog, peer_timeout)
 
 
 def bound_address(sock: socket.socket) -> Address:
@@ -60,7 +63,7 @@ def bound_address(sock: socket.socket) -> Address:
     return TcpAddress(name[0], name[1])
 
 
-def _bind_tcp(address: TcpAddress, backlog: int) -> list[socket.socket]:
+def _bind_tcp(address: TcpAddress, backlog: int, peer_timeout: float) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
@@ -73,6 +76,7 @@ def _bind_tcp(address: TcpAddress, backlog: int) -> list[socket.socket]:
             sockets.append(sock)
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _watch(sock, peer_timeout)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((name[0], port, *name[2:]))
@@ -84,6 +88,25 @@ def _bind_tcp(address: TcpAddress, backlog: int) -> list[socket.socket]:
         reason = _reason(error)
         raise AddressError(f"can't listen on {address}: {reason}") from error
     return sockets
+
+
+def _watch(sock: socket.socket, seconds: float) -> None:
+    """Have the system find out when a peer vanishes without a word. Accepted sockets inherit this.
+
+    Keepalive asks a peer that is silent (RFC 9293 section 3.8.4). Where something was sent that it doesn't acknowledge,
+    nobody is asked: then the user timeout counts (RFC 5482), where the system has it.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = {
+        "TCP_KEEPIDLE": max(1, round(seconds / 2)),
+        "TCP_KEEPINTVL": max(1, round(seconds / 8)),
+        "TCP_KEEPCNT": 4,
+        "TCP_USER_TIMEOUT": round(seconds * 1000),
+    }
+    for name, value in options.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _reason(error: OSError) -> str:

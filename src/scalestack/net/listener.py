@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -24,15 +26,17 @@ _log = Logger("scalestack.net")
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPTS_PER_WAKE = 64  # so that a flood of connections leaves the accepting loop time for its own
+_SPARE = 32  # descriptors that connections leave to all else, which has to open files: keys, logs, what it connects to
 _RETRY = 0.5  # seconds until accepting is tried again where descriptors ran out and no connection closes
 
 
 @dataclass(frozen=True)
 class Limits:
-    max_connections: int  # over all listeners; more wait in the system's backlog
+    max_connections: int  # over all listeners, as far as descriptors allow; more wait in the system's backlog
     max_per_address: int  # connections from one IP address, 0 for no limit; more are closed at once
     backlog: int  # connections that the system keeps waiting per listener
     handshake_timeout: float  # seconds for a TLS handshake
+    peer_timeout: float = 60.0  # seconds without a sign of life, after which a TCP peer is taken for gone
 
 
 class Listener:
@@ -42,7 +46,7 @@ class Listener:
         self._network = network
         self._factory = factory
         self._tls = tls
-        self._sockets = bind(address, network.limits.backlog)
+        self._sockets = bind(address, network.limits.backlog, network.limits.peer_timeout)
         self._acceptor = network.loops.threads[0]
         self._accepting = False
         self._closed = False
@@ -154,6 +158,7 @@ class Network:
         self._census = threading.Condition()  # guards the counts below
         self._count = 0
         self._by_address: Counter[str] = Counter()
+        self._most = limits.max_connections
         self._full = False
         self._draining = False
         # Each thread adds and removes its own connections only.
@@ -166,6 +171,8 @@ class Network:
 
     def listen(self, address: Address, factory: ConnectionFactory, tls: Tls | None = None) -> Listener:
         """Begin to listen and to serve; `AddressError` where that can't be done."""
+        if not self._listeners:
+            self._most = min(self.limits.max_connections, _affordable())
         listener = Listener(self, address, factory, tls)
         self._listeners.append(listener)
         listener.start()
@@ -176,7 +183,7 @@ class Network:
 
     def has_room(self) -> bool:
         with self._census:
-            self._full = self._count >= self.limits.max_connections
+            self._full = self._count >= self._most
             return not self._full
 
     def admit(self, peer: str) -> bool:
@@ -239,6 +246,14 @@ class Network:
         for thread, connections in self._open.items():
             thread.post(_for_each, connections, lambda connection: connection.transport.abort())
         self.settle(self._monotonic() + patience)
+
+
+def _affordable() -> int:
+    """How many connections there are descriptors for, beside what is open now."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(1, soft - len(os.listdir("/dev/fd")) - _SPARE)  # noqa: PTH208 - they are counted, no paths are made
 
 
 def _with_all(connections: set[Connection], call: Callable[[Collection[Connection]], object]) -> None:

@@ -15,10 +15,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class NetConfig:
-    max_connections: Annotated[int, Between(1, None)] = 65_536  # over all listeners; more wait to be accepted
+    max_connections: Annotated[int, Between(1, None)] = 65_536  # as far as descriptors allow; more wait to be accepted
     max_per_address: Annotated[int, Between(0, None)] = 0  # connections from one IP address; 0: no limit
     backlog: Annotated[int, Between(1, 65_535)] = 4_096  # connections that the system keeps waiting
     handshake_timeout: Annotated[float, Between(0.1, 3600)] = 10.0  # seconds for a TLS handshake
+    peer_timeout: Annotated[float, Between(1, 7200)] = 60.0  # seconds in which a TCP peer may show no sign of life
 
 
 class NetModule(Module[NetConfig]):
@@ -31,7 +32,13 @@ class NetModule(Module[NetConfig]):
 
     def __init__(self, config: NetConfig, needs: Needs) -> None:
         super().__init__(config, needs)
-        limits = Limits(config.max_connections, config.max_per_address, config.backlog, config.handshake_timeout)
+        limits = Limits(
+            config.max_connections,
+            config.max_per_address,
+            config.backlog,
+            config.handshake_timeout,
+            config.peer_timeout,
+        )
         self._network = Network(needs[Loops], limits)
 
     def provider(self, interface: type[T]) -> T:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from leveret.model import HELD, Activity, Change, Draft, Filters, Message, Page, Quota
+from leveret.store import accounts
 from leveret.store.base import AccountFull, QueueFull
 from leveret.store.memory import MemoryStore
 from support.accounts_conformance import AccountsConformance
@@ -497,3 +498,21 @@ class TestSpace:
         for n in range(2000):
             put(store, f"{n}", ttl=10_000 - n)
         assert len(store._agenda._heap) < 100
+
+
+def test_a_queue_that_is_gone_is_freed_with_its_account_and_not_left_to_the_collector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The collector comes rarely, and so what is left to it is as good as lost where queues come and go."""
+    monkeypatch.setattr(accounts, "_MOST_SEEN", 1)
+    store = MemoryStore()
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(100):
+            store.put(f"account-{number}", "jobs", (Draft("1", b"", 60, 0),), NOW)
+            store.delete(f"account-{number}", "jobs", ("1",), NOW)
+        left = [each for each in gc.get_objects() if isinstance(each, accounts.Account | accounts.Queue)]
+    finally:
+        gc.enable()
+    assert len(left) <= 2, "more than the one that the store remembers"

@@ -239,7 +239,7 @@ def test_refused_with_400(data):
 
 OTHERWISE = {
     "another transfer coding": (501, PUT + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
-    "something like chunked": (501, PUT + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
+    "something like chunked": (400, PUT + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
     "a proxy's CONNECT": (501, b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"),
     "a CONNECT to a path": (501, b"CONNECT / HTTP/1.1\r\nHost: a\r\nContent-Length: 31\r\n\r\n" + LEFT_OVER),
     "a CONNECT to a URL": (501, b"CONNECT http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),

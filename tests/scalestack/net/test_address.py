@@ -26,6 +26,19 @@ def test_port_0_takes_a_free_one():
         assert str(address) == f"127.0.0.1:{address.port}"
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no TCP user timeout")
+def test_what_is_accepted_breaks_where_the_peer_shows_no_sign_of_life_for_long():
+    (listening,) = bind(TcpAddress("127.0.0.1", 0), 1, peer_timeout=40)
+    with listening, socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        idle, interval, count, user = (
+            accepted.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+        )
+        assert idle + interval * count == 40
+        assert user == 40_000
+
+
 def test_a_port_in_use_is_said_to_be():
     (sock,) = bind(TcpAddress("127.0.0.1", 0), 1)
     with sock:

@@ -1,4 +1,9 @@
-"""One database file: whose it is, how it is opened, and the room that is kept for it. Knows no table and no thread."""
+"""One database file: whose it is, how it is opened, and the room that is kept for it. Knows no table and no thread.
+
+What is damaged is refused as far as it can be told. A log that was left behind is looked at before SQLite does, which
+would take it up to the first frame that is not right; and it is emptied before anything is written: else what is left
+of its torn end could pass, after the next crash, for commits that came later.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +16,24 @@ from pathlib import Path
 from typing import Final
 
 from leveret.store.base import Unusable
+from leveret.store.sqlite.wal import Log
+from scalestack.log import Logger
 
 PAGE: Final = 4096  # bytes
 RESERVE: Final = 32 << 20  # bytes kept back, so that a full disk still takes what makes room
+_LONGEST: Final = 200  # characters of SQLite's own words
 _CACHE: Final = 32 << 10  # KiB of pages in memory
-_WHOLE_CHECK: Final = 256 << 20  # bytes; a larger file that was closed properly is not read through at each start
+# Bytes. Indexes are held against their tables in a file that is not larger, which takes five times as long as to look
+# at its pages; and one that is larger than the second, and was closed properly, is not read through at each start.
+_INDEX_CHECK: Final = 64 << 20
+_WHOLE_CHECK: Final = 256 << 20
 
 SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL", "off": "OFF"}  # by durability
+
+# SQLite's words about a schema that is damaged hold bytes of it, which the module takes for text.
+NOT_READ: Final = (sqlite3.Error, UnicodeDecodeError)
+
+_log = Logger("leveret.store")
 
 
 def error_name(error: sqlite3.Error) -> str:
@@ -45,6 +61,11 @@ class DatabaseFile:
         """The size of the write-ahead log's file; any thread may ask."""
         return _size(self._log)
 
+    @property
+    def is_small(self) -> bool:
+        """Whether all that it says may be checked whenever it is opened."""
+        return _size(self.path) <= _INDEX_CHECK
+
     def open(self) -> sqlite3.Connection:
         """Take possession of the file, made where it isn't there, and open it; `Unusable` where that can't be done."""
         try:
@@ -61,9 +82,9 @@ class DatabaseFile:
         except OSError as error:
             self.close()
             raise Unusable(f"{error.filename or self.path} can't be opened: {error.strerror}") from error
-        except sqlite3.Error as error:
+        except NOT_READ as error:
             self.close()
-            raise self._unusable(error) from error
+            raise self.unusable(error) from error
         except Unusable:
             self.close()
             raise
@@ -71,6 +92,8 @@ class DatabaseFile:
     def _connect(self) -> sqlite3.Connection:
         # A log that was left behind means that the last process did not end properly.
         ended_badly = self.wal_bytes > 0
+        if ended_badly:
+            self._check_log()
         size = _size(self.path)
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
         try:
@@ -87,21 +110,56 @@ class DatabaseFile:
             execute("PRAGMA cell_size_check = ON")
             execute("PRAGMA trusted_schema = OFF")
             if ended_badly or size <= _WHOLE_CHECK:
-                self._check(connection)
+                self._check(connection, "integrity_check" if size <= _INDEX_CHECK else "quick_check")
+            if ended_badly:
+                self._empty_log(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _check(self, connection: sqlite3.Connection) -> None:
-        found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(1)")]
+    def _check(self, connection: sqlite3.Connection, how: str) -> None:
+        found = [str(row[0]) for row in connection.execute(f"PRAGMA {how}(1)")]
         if found != ["ok"]:
             raise Unusable(f"{self.path} is damaged ({' '.join(found[0].split())}); {salvage_hint(self.path)}")
 
-    def _unusable(self, error: sqlite3.Error) -> Unusable:
+    def _check_log(self) -> None:
+        """`Unusable` where the log is damaged, so that SQLite would forget what was acknowledged."""
+        with self._log.open("rb") as opened, self.path.open("rb") as database:
+            log = Log(opened.fileno())
+            moved = log.cut and log.is_in(database.fileno())
+        if moved:
+            raise Unusable(f"{self._log} is damaged, and would put old pages into the file; {salvage_hint(self.path)}")
+        if log.outlived and self._durability == "full":
+            raise Unusable(
+                f"{self._log} is damaged, in the midst of what was acknowledged; {salvage_hint(self.path)}, and with "
+                "sqlite.durability=normal it is opened without what comes behind the damage"
+            )
+        if log.cut or log.unfinished:
+            # Of the last transaction nobody can tell a write that was torn from damage.
+            lost = "what comes behind is lost" if log.outlived else "its last transaction is not taken"
+            _log.warning(f"the log of the database is not whole: {lost}", file=str(self._log))
+
+    def _empty_log(self, connection: sqlite3.Connection) -> None:
+        for _ in range(2):
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.Error as error:
+                if error_name(error) != "SQLITE_FULL":
+                    raise
+                self.release()
+            else:
+                return
+
+    def unusable(self, error: sqlite3.Error | UnicodeDecodeError) -> Unusable:
+        """What to say where it can't be opened for this reason."""
+        if isinstance(error, UnicodeDecodeError):
+            return Unusable(f"{self.path} is damaged (its schema is no text); {salvage_hint(self.path)}")
         name = error_name(error)
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            return Unusable(f"{self.path} is damaged, or no database ({error}); {salvage_hint(self.path)}")
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in str(error):
+            why = " ".join(str(error).split())  # it may hold a statement, of many lines
+            why = why if len(why) <= _LONGEST else f"{why[:_LONGEST]}..."
+            return Unusable(f"{self.path} is damaged, or no database ({why}); {salvage_hint(self.path)}")
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return Unusable(f"{self.path} is open in another program ({error}); close it there")
         return Unusable(f"{self.path} can't be opened: {error}")
@@ -136,9 +194,6 @@ class DatabaseFile:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-
-_ONE_AT_A_TIME: Final = "one server at a time can have it: stop that one, or give this one a --store of its own"
 
 
 def _make_directory(directory: Path) -> None:

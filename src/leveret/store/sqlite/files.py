@@ -9,7 +9,8 @@ from pathlib import Path
 
 from leveret.store.base import Unusable
 from leveret.store.sqlite import schema
-from leveret.store.sqlite.file import DatabaseFile
+from leveret.store.sqlite.counts import contradiction
+from leveret.store.sqlite.file import NOT_READ, DatabaseFile, salvage_hint
 
 
 class InvalidUrl(ValueError):
@@ -49,11 +50,12 @@ def open_together(files: Sequence[DatabaseFile]) -> list[sqlite3.Connection]:
             schema.prepare(connections[file], str(file.path))
             if exists:
                 _check_count(file, connections[file], len(files))
+                _check_contents(file, connections[file])
         ordered = [connections[file] for file in files]
         _bind(files, ordered)
-    except sqlite3.Error as error:
+    except NOT_READ as error:
         _close(files, opened)
-        raise Unusable(f"{files[0].path} can't be opened: {error}") from error
+        raise file.unusable(error) from error
     except BaseException:
         _close(files, opened)
         raise
@@ -64,7 +66,8 @@ def last_place(connection: sqlite3.Connection) -> int:
     """The last place that was given to an account or a queue."""
     (account,) = connection.execute("SELECT max(place) FROM accounts WHERE place IS NOT NULL").fetchone()
     (queue,) = connection.execute(
-        "SELECT max((SELECT max(place) FROM queues WHERE account = number AND place IS NOT NULL)) FROM accounts"
+        "SELECT max((SELECT max(place) FROM queues WHERE account = accounts.number AND place IS NOT NULL)) "
+        "FROM accounts"
     ).fetchone()
     return max(account or 0, queue or 0)
 
@@ -82,6 +85,12 @@ def _check_count(file: DatabaseFile, connection: sqlite3.Connection, shards: int
     row = connection.execute("SELECT shards FROM store").fetchone()
     if row is not None and row[0] != shards:
         raise Unusable(f"{file.path} is part of a store of shards={row[0]}; set sqlite.shards={row[0]}, not {shards}")
+
+
+def _check_contents(file: DatabaseFile, connection: sqlite3.Connection) -> None:
+    what = contradiction(connection) if file.is_small else None
+    if what is not None:
+        raise Unusable(f"{file.path} is damaged ({what}); {salvage_hint(file.path)}")
 
 
 def _bind(files: Sequence[DatabaseFile], connections: Sequence[sqlite3.Connection]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from leveret.model import NEVER, Filters, Message, Want, Wanted
+from leveret.store.sqlite.complaints import Complaints
 from leveret.store.sqlite.directory import Directory, Execute
 from leveret.store.sqlite.entries import QueueRecord
 from leveret.store.sqlite.rows import BODY, ID, SEQUENCE, WHOLE, batches, columns_of, message
@@ -20,6 +21,8 @@ PIECE: Final = 500  # messages that are touched in one go; between two such, oth
 
 LAST: Final = 2**63 - 1  # the largest row id
 ALL: Final = -1  # in place of a place: wherever
+
+_ALL_PLACES: Final = (ALL, LAST)
 
 Row: TypeAlias = tuple[Any, ...]
 Span: TypeAlias = tuple[int, int]  # after one place, and up to another
@@ -31,6 +34,7 @@ class Lookups:
     def __init__(self, connection: sqlite3.Connection, directory: Directory) -> None:
         self._execute: Execute = connection.execute
         self._directory = directory
+        self.complaints = Complaints()
 
     def get(self, queue: QueueRecord, ids: Sequence[str], want: Wanted) -> list[Message | None]:
         if not queue.messages:
@@ -62,7 +66,8 @@ class Lookups:
         if not queue.messages:
             return []
         newest_first = filters.newest_first
-        if filters.match_hidden and queue.hidden:
+        with_hidden = bool(filters.match_hidden and queue.hidden)
+        if with_hidden:
             found = self._all_rows(queue.number, span, limit, want, newest_first)
         elif queue.messages == queue.hidden:
             return []
@@ -71,6 +76,8 @@ class Lookups:
             found = self._execute(statement, (queue.number, *span, limit))
         if room is None:
             rows: list[Row] = found.fetchall()
+            if len(rows) < limit and span == _ALL_PLACES:
+                self._count(queue, len(rows), queue.messages if with_hidden else queue.messages - queue.hidden)
             return rows
         # Row by row: to read the bodies of all could take more memory than there is.
         fit: list[Row] = []
@@ -79,9 +86,22 @@ class Lookups:
             room -= len(body) if type(body) is bytes else body
             if room < 0:
                 found.close()
-                break
+                return fit
             fit.append(each)
+        if len(fit) < limit and span == _ALL_PLACES:
+            self._count(queue, len(fit), queue.messages if with_hidden else queue.messages - queue.hidden)
         return fit
+
+    def _count(self, queue: QueueRecord, found: int, counted: int) -> None:
+        """Say where a queue has other messages than can be found, which is damage to an index, or to what it counts."""
+        if found != counted:
+            names = {"account": queue.account.name, "queue": queue.name}
+            self.complaints.say(
+                "the messages that can be found of a queue are not as many as it counts: its file is damaged",
+                **names,
+                found=found,
+                counted=counted,
+            )
 
     def whole(self, rows: Sequence[Row]) -> list[Row]:
         """The same rows, with their bodies."""

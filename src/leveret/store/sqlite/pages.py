@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from leveret.store.sqlite.wal import SIZES, Log, read, word
+
 INTERIOR: Final = 5  # the first byte of a page of a table whose rows are in pages below
 LEAF: Final = 13  # of one that has rows itself
 
@@ -21,13 +23,7 @@ FREE: Final = 2  # kinds of pages in a pointer map, which has others for those o
 OVERFLOW: Final = (3, 4)
 _MAGIC: Final = b"SQLite format 3\0"
 _FRACTIONS: Final = bytes((64, 32, 32))
-_SIZES: Final = (4096, 512, 1024, 2048, 8192, 16384, 32768, 65536)  # of pages; the usual one first
 _LOCKED: Final = 1 << 30  # the page with this byte is used by nobody, not for a map either
-_LOG_ORDERS: Final = {0x377F0682: "<", 0x377F0683: ">"}  # of the bytes in a word, for checksums; by how a log begins
-_LOG_VERSION: Final = 3_007_000
-_LOG_HEADER: Final = 32
-_FRAME_HEADER: Final = 24
-_MASK: Final = 0xFFFFFFFF
 _SAMPLE: Final = 64  # pages that are looked at to see how large pages are
 _COLUMNS: Final = 16  # no table of ours has more
 _AGAIN: Final = 16  # times that all pages may be read as overflow; a file that needs more was made to keep us busy
@@ -148,7 +144,7 @@ def leaf(page: bytes, start: int, usable: int) -> tuple[list[Cell], bool]:
             sound = False
             continue
         sound = sound and not (cells and rowid <= cells[-1].rowid)
-        cells.append(_cell(rowid, size, page[here:end], 0 if size <= most else _word(page, end)))
+        cells.append(_cell(rowid, size, page[here:end], 0 if size <= most else word(page, end)))
     return cells, sound and not room
 
 
@@ -162,9 +158,9 @@ def interior(page: bytes, start: int, usable: int) -> tuple[list[int], bool]:
         except Damaged:
             sound = False
             continue
-        below.append(_word(page, at))
+        below.append(word(page, at))
         room -= end - at
-    below.append(_word(page, start + 8))
+    below.append(word(page, start + 8))
     return below, sound and not room
 
 
@@ -185,73 +181,6 @@ def _content(page: bytes, start: int, header: int, usable: int) -> tuple[Sequenc
     return pointers, room, not free and len(pointers) == count and first + 2 * count <= content <= usable
 
 
-def _word(page: bytes, at: int) -> int:
-    return int.from_bytes(page[at : at + 4], "big")
-
-
-class Log:
-    """What counts of a write-ahead log: its frames up to the last commit that is there with all before it."""
-
-    def __init__(self, file: int) -> None:
-        header = _read(file, _LOG_HEADER, 0)
-        magic, version, size, _, _, _, *sums = struct.unpack(">8I", header.ljust(_LOG_HEADER, b"\0"))
-        order = _LOG_ORDERS.get(magic, "")
-        right = order and version == _LOG_VERSION and size in _SIZES and _checksum(header[:24], order, 0, 0) == sums
-        self.page_size = size if right else 0  # 0 where nothing counts
-        self.count = 0  # pages of the database, after that commit
-        self.frames: dict[int, int] = {}  # by page: where in the log its content is
-        self.behind: dict[int, int] = {}  # the same, of frames of this log that don't count
-        self.broken = (0, 0)  # the page of the first of those, and where it begins
-        self.cut = not right and bool(header.strip(b"\0"))  # there are such, or there was a log
-        if right:
-            end = self._follow(file, header[16:24], order, sums)
-            self._look_behind(file, header[16:24], end)
-
-    def _follow(self, file: int, salts: bytes, order: str, sums: list[int]) -> int:
-        """Go on as long as frames are right; answers where they end."""
-        at = _LOG_HEADER
-        size = _FRAME_HEADER + self.page_size
-        pending: dict[int, int] = {}
-        while len(frame := _read(file, size, at)) == size and frame[8:16] == salts:
-            number, count, _, _, *said = struct.unpack_from(">6I", frame)
-            sums = _checksum(frame[_FRAME_HEADER:], order, *_checksum(frame[:8], order, *sums))
-            if not number or said != sums:
-                break
-            pending[number] = at + _FRAME_HEADER
-            if count:
-                self.frames |= pending
-                pending.clear()
-                self.count = count
-            at += size
-        return at
-
-    def _look_behind(self, file: int, salts: bytes, end: int) -> None:
-        """Find the frames after the end that are of this log, and so are damaged: former logs had other salts."""
-        for at in range(end, os.fstat(file).st_size - 16, _FRAME_HEADER + self.page_size):
-            header = _read(file, _FRAME_HEADER, at)
-            if at == end:
-                self.broken = (_word(header, 0), at + _FRAME_HEADER)
-            if header[8:16] == salts:
-                self.cut = True
-                self.behind[_word(header, 0)] = at + _FRAME_HEADER
-
-
-def _checksum(data: bytes, order: str, one: int, two: int) -> list[int]:
-    words = struct.unpack(f"{order}{len(data) // 4}I", data)
-    for first, second in zip(words[::2], words[1::2], strict=True):
-        one = (one + first + two) & _MASK
-        two = (two + second + one) & _MASK
-    return [one, two]
-
-
-def _read(file: int, size: int, at: int) -> bytes:
-    """What can be read there; nothing where the disk fails."""
-    try:
-        return os.pread(file, size, at)
-    except OSError:
-        return b""
-
-
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a file says of itself."""
@@ -269,10 +198,10 @@ def read_header(data: bytes) -> Header | None:
         return None
     size = int.from_bytes(data[16:18], "big")
     size = 65536 if size == 1 else size
-    if size not in _SIZES or size - data[20] < 480:
+    if size not in SIZES or size - data[20] < 480:
         return None
-    count = _word(data, 28) if _word(data, 24) == _word(data, 92) else 0
-    return Header(size, data[20], count, _word(data, 32), _word(data, 52) > 0)
+    count = word(data, 28) if word(data, 24) == word(data, 92) else 0
+    return Header(size, data[20], count, word(data, 32), word(data, 52) > 0)
 
 
 class Pages:
@@ -282,7 +211,8 @@ class Pages:
         """`OSError` where there is no such file, or it may not be read."""
         self._log_file: int | None = None
         self._frames: dict[int, int] = {}
-        self.log_cut = False
+        self.log_cut = False  # its end is not there, or something in it is damaged
+        self.log_outlived = False  # what is damaged is in its midst
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._measure(self._open_log(path.with_name(path.name + "-wal")))
@@ -301,27 +231,24 @@ class Pages:
         except FileNotFoundError:
             return None
         log = Log(self._log_file)
-        # A log stays after all of it was moved into the file, until something is written. Where it lost its tail then,
-        # what is left of it would put old pages in the place of newer ones.
-        if not log.cut or not self._is_moved(log, self._log_file):
+        self.log_cut, self.log_outlived = log.cut, log.outlived
+        if log.cut and log.is_in(self._file):
+            self.log_cut = self.log_outlived = False
+        elif log.outlived:
+            # Pages of different times: what each message was written as, its checksum tells.
+            log.count = log.later_count or log.count
+            self._frames = {page: at for page, at in (log.frames | log.later).items() if page <= log.count}
+        else:
             self._frames = log.frames
-            self.log_cut = log.cut
         return log
-
-    def _is_moved(self, log: Log, file: int) -> bool:
-        size, (page, end) = log.page_size, log.broken
-        newest = (log.frames | log.behind).items()  # but for the one that is broken
-        frames = [(number, at) for number, at in newest if at != end and (number != page or at > end)]
-        same = (_read(file, size, at) == _read(self._file, size, max(0, number - 1) * size) for number, at in frames)
-        return bool(frames) and all(same)
 
     def _measure(self, log: Log | None) -> None:
         """Find out how large pages are, and how many there are. The header may be wrong, a log that is right is not."""
         size = os.fstat(self._file).st_size
         self._size = logged = log.page_size if log else 0
         self.last = _LAST  # page that may be there
-        header = read_header(self.page(1) if 1 in self._frames else _read(self._file, 100, 0))
-        sizes = [logged] if logged else [header.page_size if header else _SIZES[0], *_SIZES]
+        header = read_header(self.page(1) if 1 in self._frames else read(self._file, 100, 0))
+        sizes = [logged] if logged else [header.page_size if header else SIZES[0], *SIZES]
         shapes = [(each, reserved) for each in sizes for reserved in ((header.reserved, 0) if header else (0,))]
         self._size, reserved = next((shape for shape in shapes if self._fits(*shape, size)), shapes[0])
         self.usable = self._size - reserved
@@ -351,9 +278,9 @@ class Pages:
         if not 0 < number <= self.last:
             return b""
         if number in self._frames and self._log_file is not None:
-            page = _read(self._log_file, self._size, self._frames[number])
+            page = read(self._log_file, self._size, self._frames[number])
         else:
-            page = _read(self._file, self._size, (number - 1) * self._size)
+            page = read(self._file, self._size, (number - 1) * self._size)
         return page and page.ljust(self._size, b"\0")
 
     def record(self, cell: Cell) -> tuple[bytes, Sequence[int]]:
@@ -373,7 +300,7 @@ class Pages:
             chain[number] = None
             parts.append(page[4 : 4 + min(left, room)])
             left -= room
-            number = _word(page, 0)
+            number = word(page, 0)
         return b"".join(parts), tuple(chain)
 
     def free(self) -> bytearray:

@@ -72,7 +72,9 @@ class Report:
     nameless: int = 0  # queues whose names are lost
     damaged_pages: int = 0
     scanned: bool = False  # some pages were not found in their places, and looked for
-    log_cut: bool = False  # the log's tail is damaged: what was done last is not there
+    log_cut: bool = False  # the log is damaged
+    log_outlived: bool = False  # not at its end: what was done after it is there, but not all that was done before
+    losses: dict[str, int] = field(default_factory=dict)  # by account/queue: how many of `missing`
     detached: bool = False  # it is not known any more which part of which store it was
 
     @property
@@ -153,7 +155,7 @@ class _Copy:
         self._pages = pages
         self._execute = connection.execute
         self._progress = progress
-        self._report = Report(log_cut=pages.log_cut)
+        self._report = Report(log_cut=pages.log_cut, log_outlived=pages.log_outlived)
         self._free = pages.free()
         self._states = bytearray(pages.last + 2)
         self._done = 0  # pages
@@ -172,12 +174,18 @@ class _Copy:
     def run(self, source: Path) -> Report:
         # Roots never move: where the schema can't be read they are where they are in a new file.
         roots: dict[str, int] = dict(self._execute("SELECT name, rootpage FROM sqlite_schema WHERE type = 'table'"))
-        for _, (kind, name, _, root, _) in self._rows("sqlite_schema", 1):
-            if kind == "table" and name in roots:
-                roots[name] = root
+        said = {
+            name: root
+            for _, (kind, name, _, root, _) in self._rows("sqlite_schema", 1)
+            if kind == "table" and name in roots
+        }
+        roots |= said
+        tables = ["store", "accounts", "queues", "policies"]
+        if said and "sqlite_schema" in self._sound:  # version 1 has no policies
+            tables = [name for name in tables if name in said]
         self._dead.update(number for number, _ in self._rows("dead_queues", roots["dead_queues"]))
         self._dead_accounts.update(number for number, _ in self._rows("dead_accounts", roots["dead_accounts"]))
-        for table in ("store", "accounts", "queues", "policies"):
+        for table in tables:
             for number, row in self._rows(table, roots[table]):
                 self._take(table, number, row)
         self._execute("BEGIN")
@@ -335,9 +343,9 @@ class _Copy:
                 self._execute(statement)
             self._batch = self._batch_bytes = 0
 
-    def _path(self, number: int, id: str) -> str:
+    def _path(self, number: int, *id: str) -> str:
         queue = self._queues.get(number, _Named("?", 0))
-        return f"{self._accounts.get(queue.account, _Named('?', 0)).name}/{queue.name}/{id}"
+        return "/".join([self._accounts.get(queue.account, _Named("?", 0)).name, queue.name, *id])
 
     # The end
 
@@ -349,7 +357,9 @@ class _Copy:
         for number, queue in self._queues.items():
             if not self._is_deleted(number):
                 there = self._copied[number].messages if number in self._copied else 0
-                self._report.missing += max(0, queue.messages - there)
+                if queue.messages > there:
+                    self._report.missing += queue.messages - there
+                    self._report.losses[self._path(number)] = queue.messages - there
         shard, shards = self._write_store()
         self._name_what_is_lost(shard, shards)
         for (name, _), policy in self._policies.items():

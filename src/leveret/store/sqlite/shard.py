@@ -23,6 +23,7 @@ from leveret.store.sqlite.long import SWEEP, LongRequests, Steps, is_long
 from leveret.store.sqlite.lookups import PIECE
 from leveret.store.sqlite.messages import Messages
 from leveret.store.sqlite.requests import NOTHING, Kind, Request
+from leveret.store.sqlite.rows import DamagedMessage
 from leveret.store.sqlite.tally import Pace, Tally
 
 _SEQUENCES: Final = 1 << 24  # set aside in the file at a time
@@ -71,6 +72,7 @@ class Shard:
         self.pace = Pace()
         self._directory = Directory(connection, next_place, tally)
         self._messages = Messages(connection, self._directory, self._take_sequences, tally)
+        self._messages.complaints.timer = timer
         self._letters = Letters(connection.execute, self._directory, self._messages, self._take_sequences)
         self._batch = Batch(self._directory, self._messages)
         self._settling: dict[Key, list[Request]] = {}  # what waits until a queue is settled
@@ -300,11 +302,14 @@ class Shard:
 
     def _sort_out(self, error: Exception) -> Exception:
         """What to tell who asked; `Broken` where nobody can be told anything any more."""
+        if isinstance(error, DamagedMessage):
+            self._messages.complaints.say("a message is damaged, and is not handed out", message=str(error))
         if not isinstance(error, sqlite3.Error):
             return error
         name = error_name(error)
         if name == "SQLITE_FULL":
             self.found_full = True
+            self._messages.complaints.say(NO_ROOM)
             return StoreFull(NO_ROOM)
         if name.startswith(_BREAKING):
             raise Broken(f"{error} ({name})") from error

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sqlite3
 import stat
+import struct
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from leveret.model import Draft, Filters, Page
-from leveret.store.base import StoreFailed, Unusable
-from leveret.store.sqlite import SqliteStore, schema
+from leveret.store.base import StoreError, StoreFailed, Unusable
+from leveret.store.sqlite import Durability, SqliteStore, schema
+from leveret.store.sqlite import file as module
 from leveret.store.sqlite.file import DatabaseFile
-from support.disk import OpenStore
+from leveret.store.sqlite.salvage import salvage
+from leveret.store.sqlite.wal import Log
+from support.disk import OpenStore, open_at
 from support.subject import START as NOW
 from support.subject import Silence
 
@@ -146,10 +152,214 @@ def test_a_message_that_strayed_into_another_queue_is_never_handed_out(open_stor
     store.put("b", "yours", [Draft("2", b"", 0, 0)], NOW)
     store.close()
     with sqlite3.connect(path) as other:
-        other.execute("UPDATE messages SET queue = (SELECT number FROM queues WHERE name = 'yours')")
+        (mine, yours) = [
+            other.execute("SELECT number FROM queues WHERE name = ?", (name,)).fetchone()[0]
+            for name in ("mine", "yours")
+        ]
+        other.execute(
+            "UPDATE messages SET queue = ? - queue, hidden = 0 WHERE queue IN (?, ?)", (mine + yours, mine, yours)
+        )
+        other.execute("UPDATE queues SET bytes = 6 - bytes")
+        other.execute("UPDATE accounts SET bytes = 6 - bytes")
     other.close()
     with pytest.raises(Exception, match="the message '1' is damaged"):
         open_store().get("b", "yours", ["1"], NOW)
+
+
+@pytest.fixture
+def left(open_store: OpenStore, path: Path) -> Path:
+    """A file and its log, as a server that was killed leaves them: ten messages, each put by itself."""
+    store = open_store(durability=Durability.FULL)
+    for number in range(10):
+        store.put("a", "q", [Draft(f"{number}", b"x" * 3000, 0, 0)], NOW)
+    copy = path.with_name("left.db")
+    for end in ("", "-wal"):
+        shutil.copy(f"{path}{end}", f"{copy}{end}")
+    return copy
+
+
+def ids(path: Path, durability: Durability = Durability.FULL) -> list[str]:
+    store = open_at(path, NOW, durability=durability)
+    try:
+        return [each.id for each in store.select("a", "q", Filters(), NOW)]
+    finally:
+        store.close()
+
+
+def flip(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+class TestLog:
+    """What a process that was killed leaves beside its file."""
+
+    def test_damage_in_the_midst_of_it_is_refused(self, left: Path) -> None:
+        flip(Path(f"{left}-wal"), Path(f"{left}-wal").stat().st_size // 2)
+        with pytest.raises(Unusable) as refused:
+            ids(left)
+        assert re.fullmatch(
+            r"\S+left\.db-wal is damaged, in the midst of what was acknowledged; 'leveret salvage \S+left\.db NEW' "
+            r"copies what can be read into a new file, and with sqlite\.durability=normal it is opened without what "
+            r"comes behind the damage",
+            str(refused.value),
+        )
+
+    def test_what_is_salvaged_then_is_all_but_what_was_damaged(self, left: Path) -> None:
+        flip(Path(f"{left}-wal"), Path(f"{left}-wal").stat().st_size // 2)
+        new = left.with_name("new.db")
+        report = salvage(left, new)
+        assert (report.whole, report.log_outlived) == (False, True)
+        found = ids(new)
+        assert len(found) >= 9
+        assert found == sorted(found)
+
+    def test_with_less_durability_it_may_be_torn_and_is_opened_with_a_line_in_the_log(
+        self, left: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        flip(Path(f"{left}-wal"), Path(f"{left}-wal").stat().st_size // 2)
+        found = ids(left, Durability.NORMAL)
+        assert found == [f"{number}" for number in range(len(found))]
+        assert 0 < len(found) < 10
+        assert "the log of the database is not whole: what comes behind is lost" in caplog.text
+
+    def test_a_damaged_header_is_refused(self, left: Path) -> None:
+        flip(Path(f"{left}-wal"), 17)
+        with pytest.raises(Unusable, match="in the midst of what was acknowledged"):
+            ids(left)
+
+    def test_a_last_transaction_that_is_not_whole_is_left_out_with_a_line_in_the_log(
+        self, left: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        flip(Path(f"{left}-wal"), Path(f"{left}-wal").stat().st_size - 100)
+        assert ids(left) == [f"{number}" for number in range(9)]
+        assert "the log of the database is not whole: its last transaction is not taken" in caplog.text
+
+    def test_one_that_is_whole_is_taken_without_a_word(self, left: Path, caplog: pytest.LogCaptureFixture) -> None:
+        assert ids(left) == [f"{number}" for number in range(10)]
+        assert not caplog.text
+
+    def test_it_is_emptied_before_anything_is_written(self, left: Path) -> None:
+        """Else what is left behind a torn end could pass for what was committed later, after the next crash."""
+        log = Path(f"{left}-wal")
+        flip(log, log.stat().st_size // 2)
+        file = DatabaseFile(left, "normal", 0)
+        with closing(file.open()) as connection:
+            assert log.stat().st_size == 0
+            connection.execute("UPDATE store SET next_sequence = next_sequence + 1")
+            with log.open("rb") as opened:
+                assert not Log(opened.fileno()).cut
+        file.close()
+
+    def test_one_that_was_moved_into_the_file_and_damaged_since_is_refused(self, left: Path) -> None:
+        """SQLite would put old pages into the place of newer ones."""
+        log = Path(f"{left}-wal")
+        with closing(sqlite3.connect(left, isolation_level=None)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            file, moved = left.read_bytes(), log.read_bytes()
+        left.write_bytes(file)
+        log.write_bytes(moved)
+        flip(log, len(moved) - 100)
+        with pytest.raises(Unusable, match="would put old pages into the file"):
+            ids(left)
+        assert salvage(left, left.with_name("new.db")).messages == 10
+
+
+class TestIndexes:
+    """A bit in an index, of a file that is too large for its start to look at all of it."""
+
+    @pytest.fixture(autouse=True)
+    def unchecked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "_INDEX_CHECK", -1)
+        monkeypatch.setattr(module, "_WHOLE_CHECK", -1)
+
+    def damaged(self, path: Path, index: str) -> None:
+        """One entry of the index names the row of another message."""
+        store = open_at(path)
+        store.put("a", "q", [Draft(f"{number}", b"x", 600, 0) for number in range(5)], NOW)
+        store.close()
+        with closing(sqlite3.connect(path)) as connection:
+            (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (index,)).fetchone()
+        content = bytearray(path.read_bytes())
+        start = (root - 1) * 4096
+        (cell,) = struct.unpack_from(">H", content, start + 8)  # the first of five
+        columns = content[start + cell + 1] - 1  # serial types, of one byte each
+        # The number of the queue, which is 1, is a type without bytes: to make 0 of it is one bit.
+        assert (columns, content[start + cell + 2]) == (3, 9)
+        content[start + cell + 2] = 8
+        path.write_bytes(content)
+
+    def test_a_message_that_is_missing_in_the_order_is_said_and_found_by_its_id(
+        self, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        self.damaged(path, "messages_in_order")
+        store = open_at(path)
+        assert len(store.select("a", "q", Filters(), NOW)) == 4
+        assert "not as many as it counts" in caplog.text
+        assert "account='a' queue='q' found=4 counted=5" in caplog.text
+        assert len([each for each in store.get("a", "q", [f"{n}" for n in range(5)], NOW) if each]) == 5
+        store.close()
+
+    def test_it_is_said_once_a_minute(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        self.damaged(path, "messages_in_order")
+        seconds = [1.0]
+        store = SqliteStore(path, Durability.OFF, reserve=0, timer=lambda: seconds[0])
+        store.open(Silence(), NOW)
+        for _ in range(5):
+            store.select("a", "q", Filters(), NOW)
+        assert caplog.text.count("not as many as it counts") == 1
+        seconds[0] += 61
+        store.select("a", "q", Filters(), NOW)
+        assert caplog.text.count("not as many as it counts") == 2
+        assert "unsaid=4" in caplog.text
+        store.close()
+
+    @pytest.mark.parametrize("index", ["messages_in_order", "messages_by_id", "messages_expiring"])
+    def test_where_the_file_is_small_it_is_refused(
+        self, path: Path, index: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.damaged(path, index)
+        monkeypatch.undo()
+        with pytest.raises(Unusable, match=f"is damaged .*{index}.*leveret salvage"):
+            open_at(path)
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("UPDATE queues SET messages = 0", "a queue counts other messages than there are"),
+        ("UPDATE queues SET hidden = 1", "a queue counts other messages than there are"),
+        ("UPDATE queues SET due = NULL", "a queue counts other messages than there are"),
+        ("DELETE FROM queues", "messages belong to no queue"),
+        ("UPDATE accounts SET bytes = 9", "an account counts other queues than there are"),
+        ("DELETE FROM accounts", "queues belong to no account"),
+        ("INSERT INTO dead_queues SELECT number FROM queues", "what is there passes for deleted"),
+        ("UPDATE store SET next_sequence = 0", "a message has a place that is still to be given"),
+    ],
+)
+def test_a_file_that_contradicts_itself_is_refused(path: Path, statement: str, why: str) -> None:
+    store = open_at(path)
+    store.put("a", "q", [Draft("1", b"x", 600, 0)], NOW)
+    store.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+    with pytest.raises(Unusable, match=rf"is damaged \({why}\); 'leveret salvage"):
+        open_at(path)
+
+
+def test_a_damaged_message_is_a_line_in_the_log(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = open_at(path)
+    store.put("a", "q", [Draft("1", b"precious", 0, 0)], NOW)
+    store.close()
+    path.write_bytes(path.read_bytes().replace(b"precious", b"precIous"))
+    store = open_at(path)
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            store.get("a", "q", ["1"], NOW)
+    store.close()
+    assert caplog.text.count("a message is damaged, and is not handed out") == 1
+    assert "the message '1' is damaged" in caplog.text
 
 
 def test_a_relative_path_into_nowhere_is_no_place_for_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,37 +5,32 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from leveret.model import AccountState, Draft, Filters, Page, Policy, Quota
+from leveret.model import AccountState, Draft, Page, Quota
 from leveret.store.base import AccountFull
-from leveret.store.sqlite import SqliteStore, schema
+from leveret.store.sqlite import schema
+from leveret.store.sqlite.files import shard_paths
 from leveret.store.sqlite.salvage import salvage
-from support import version_2
-from support.disk import OpenStore, open_at
-from support.subject import START as NOW
+from support.disk import open_at
+from support.older import FILES, NOW, VERSIONS, assert_whole, unpack
 
-CONTENTS: version_2.Contents = {
-    "a": {"q": [(b"one", None), (b"two", NOW + 10)], "r": [(b"three", None)]},
-    "b": {"q": [(b"", NOW + 10)]},
-}
-STATES = [AccountState("a", 2, 3, 11), AccountState("b", 1, 1, 0)]
-
+OLDER = [1, 2]
 STEP = "ALTER TABLE messages ADD COLUMN colour TEXT; UPDATE messages SET colour = 'grey';"
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=OLDER)
 def version(request: pytest.FixtureRequest) -> int:
     number: int = request.param
     return number
 
 
 @pytest.fixture
-def older(path: Path, version: int) -> Path:
-    version_2.make(path, CONTENTS, version)
-    return path
+def older(version: int, tmp_path: Path) -> Path:
+    return unpack(version, "closed", tmp_path)
 
 
 @pytest.fixture
@@ -50,25 +45,66 @@ def columns(connection: sqlite3.Connection) -> dict[str, list[tuple[object, ...]
     return {table: [row[1:4] for row in connection.execute(f"PRAGMA table_info({table})")] for table in sorted(tables)}
 
 
-def test_accounts_get_the_totals_of_their_queues(older: Path, open_store: OpenStore) -> None:
-    store = open_store(NOW)
-    assert store.describe_accounts(Page(), NOW) == STATES
-    assert store.describe_accounts(Page(), NOW + 10) == [AccountState("a", 2, 2, 8)]
+def version_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
 
 
-def test_messages_and_quotas_are_as_ever(older: Path, open_store: OpenStore) -> None:
-    store = open_store(NOW)
-    assert [each.body for each in store.select("a", "q", Filters(), NOW)] == [b"one", b"two"]
-    with pytest.raises(AccountFull):
-        store.put("a", "q", [Draft("x", b"", 0, 0)], NOW, Quota(messages=3))
-    store.put("a", "q", [Draft("x", b"", 0, 0)], NOW + 10, Quota(messages=3))
-    assert store.change_policy("a", "q", {"max_deliveries": 3}, NOW) == Policy(max_deliveries=3)
+@pytest.mark.parametrize(("version", "name"), list(product(VERSIONS, FILES)))
+def test_what_any_version_has_written_is_there(version: int, name: str, tmp_path: Path) -> None:
+    path = unpack(version, name, tmp_path)
+    for _ in range(2):  # the second time it is a file of this version
+        store = open_at(path, NOW, shards=FILES[name])
+        assert_whole(store, version)
+        store.close()
+        assert {version_of(each) for each in shard_paths(path, FILES[name])} == {schema.VERSION}
+
+
+@pytest.mark.parametrize(("version", "name"), list(product(VERSIONS, FILES)))
+def test_what_any_version_has_written_can_be_salvaged_as_it_is(version: int, name: str, tmp_path: Path) -> None:
+    path = unpack(version, name, tmp_path)
+    target = tmp_path / "new.db"
+    for source, new in zip(shard_paths(path, FILES[name]), shard_paths(target, FILES[name]), strict=True):
+        assert salvage(source, new).whole
+    store = open_at(target, NOW, shards=FILES[name])
+    assert_whole(store, version)
     store.close()
-    assert open_store(NOW).describe_accounts(Page(), NOW + 10) == [AccountState("a", 2, 3, 8)]
 
 
-def test_the_tables_are_those_of_a_new_file(older: Path, open_store: OpenStore, tmp_path: Path) -> None:
-    open_store().close()
+def test_what_was_upgraded_can_be_salvaged(older: Path, version: int, tmp_path: Path) -> None:
+    open_at(older, NOW).close()
+    assert salvage(older, tmp_path / "new.db").whole
+    store = open_at(tmp_path / "new.db", NOW)
+    assert_whole(store, version)
+    store.close()
+
+
+def test_accounts_are_found_without_what_leads_to_them(older: Path, version: int, tmp_path: Path) -> None:
+    content = bytearray(older.read_bytes())
+    content[:4096] = bytes(4096)  # page 1, which has the schema
+    older.write_bytes(content)
+    assert not salvage(older, tmp_path / "new.db").whole
+    store = open_at(tmp_path / "new.db", NOW)
+    assert_whole(store, version)
+    store.close()
+
+
+def test_quotas_count_what_was_there(older: Path) -> None:
+    store = open_at(older, NOW)
+    (before, *_) = store.describe_accounts(Page(), NOW)
+    with pytest.raises(AccountFull):
+        store.put("account 0", "plain", [Draft("x", b"", 0, 0)], NOW, Quota(messages=before.messages))
+    store.put("account 0", "plain", [Draft("x", b"", 0, 0)], NOW, Quota(messages=before.messages + 1))
+    store.close()
+    store = open_at(older, NOW)
+    (after, *_) = store.describe_accounts(Page(), NOW)
+    assert after == AccountState("account 0", before.queues, before.messages + 1, before.bytes)
+    store.close()
+
+
+def test_the_tables_are_those_of_a_new_file(older: Path, tmp_path: Path) -> None:
+    open_at(older, NOW).close()
     new = tmp_path / "new.db"
     open_at(new).close()
     with closing(sqlite3.connect(older)) as upgraded, closing(sqlite3.connect(new)) as made:
@@ -96,35 +132,9 @@ def test_every_step_from_the_version_on_is_taken(connection: sqlite3.Connection,
     assert connection.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
 
 
-def test_what_was_upgraded_can_be_salvaged(older: Path, open_store: OpenStore, tmp_path: Path) -> None:
-    open_store().close()
-    assert salvage(older, tmp_path / "new.db").whole
-    assert_contents(tmp_path / "new.db")
-
-
-def test_a_file_of_version_2_can_be_salvaged_as_it_is(path: Path, tmp_path: Path) -> None:
-    version_2.make(path, CONTENTS)
-    assert salvage(path, tmp_path / "new.db").whole
-    assert_contents(tmp_path / "new.db")
-
-
-def test_the_accounts_of_version_2_are_found_without_what_leads_to_them(path: Path, tmp_path: Path) -> None:
-    version_2.make(path, CONTENTS)
-    content = bytearray(path.read_bytes())
-    content[:4096] = bytes(4096)  # page 1, which has the schema
-    path.write_bytes(content)
-    assert not salvage(path, tmp_path / "new.db").whole
-    assert_contents(tmp_path / "new.db")
-
-
-def assert_contents(path: Path) -> None:
-    store: SqliteStore = open_at(path)
-    try:
-        assert store.describe_accounts(Page(), NOW) == STATES
-        assert [each.body for each in store.select("a", "q", Filters(), NOW)] == [b"one", b"two"]
-    finally:
-        store.close()
-
-
 def test_each_version_has_a_step_to_the_next() -> None:
     assert sorted(schema._STEPS) == list(range(1, schema.VERSION))
+
+
+def test_there_are_files_of_each_version() -> None:
+    assert list(VERSIONS) == list(range(1, schema.VERSION + 1))

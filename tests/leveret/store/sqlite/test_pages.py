@@ -28,6 +28,7 @@ from leveret.store.sqlite.pages import (
     values,
     varint,
 )
+from leveret.store.sqlite.wal import Log
 
 SIZES = [512, 1024, 4096, 65536]  # of pages
 
@@ -346,18 +347,35 @@ class TestLog:
 
     @pytest.mark.parametrize("frame", range(COMMITS))
     @pytest.mark.parametrize("at", [0, 3, 4, 7, 8, 15, 16, 23, 24, 3000, 24 + 4095])
-    def test_what_comes_before_a_flipped_bit_counts_and_what_comes_after_does_not(
-        self, log: Path, frame: int, at: int
-    ) -> None:
+    def test_what_is_not_in_a_frame_with_a_flipped_bit_counts(self, log: Path, frame: int, at: int) -> None:
         self.flip(log, 32 + frame * self.FRAME + at)
-        # Of salts that are wrong nobody can tell that they aren't those of a former log, unless more comes behind.
-        visible = not 8 <= at < 16 or frame < self.COMMITS - 1
-        assert self.read(log) == (frame, visible)
+        last = frame == self.COMMITS - 1
+        assert self.read(log) == (self.COMMITS - last, True)
+        assert self.is_outlived(log) == (not last)
 
     @pytest.mark.parametrize("at", [0, 3, 5, 8, 11, 16, 23, 24, 31])
-    def test_nothing_counts_behind_a_header_that_is_damaged(self, log: Path, at: int) -> None:
+    def test_all_counts_behind_a_header_that_is_damaged(self, log: Path, at: int) -> None:
         self.flip(log, at)
-        assert self.read(log) == (0, True)
+        assert self.read(log) == (self.COMMITS, True)
+        assert self.is_outlived(log)
+
+    @pytest.mark.parametrize("frame", [0, 5, 8])
+    def test_a_hole_is_damage_where_more_was_committed_behind_it_than_may_be_torn(self, log: Path, frame: int) -> None:
+        """The transaction of what is lost may go on behind it, up to the next commit."""
+        wal = Path(f"{log}-wal")
+        data = bytearray(wal.read_bytes())
+        at = 32 + frame * self.FRAME
+        data[at : at + self.FRAME] = bytes(self.FRAME)
+        wal.write_bytes(data)
+        assert self.is_outlived(log) == (frame < 8)
+
+    def test_a_transaction_that_was_torn_in_its_midst_is_no_damage(self, log: Path) -> None:
+        """Its last frame is there, and right."""
+        self.rewrite(log, lambda frame, header: header[:4] + bytes(4) if 6 <= frame < 9 else header)
+        assert self.read(log) == (self.COMMITS, False)
+        self.flip(log, 32 + 7 * self.FRAME + 1000)
+        assert not self.is_outlived(log)
+        assert self.read(log) == (6, True)
 
     @pytest.mark.parametrize("frame", [0, 5, 9])
     @pytest.mark.parametrize("more", [0, 1, 20, 24, 4000])
@@ -379,9 +397,17 @@ class TestLog:
         data = bytearray(wal.read_bytes())
         for frame in range(4, self.COMMITS):
             at = 32 + frame * self.FRAME + 8
-            data[at : at + 8] = b"formerly"
+            salt = (int.from_bytes(data[at : at + 4], "big") - 1) % 2**32  # SQLite counts it up for each log
+            data[at : at + 8] = salt.to_bytes(4, "big") + b"once"
         wal.write_bytes(data)
         assert self.read(log) == (4, False)
+
+    def test_zeros_in_the_place_of_the_last_frame_are_no_former_log(self, log: Path) -> None:
+        wal = Path(f"{log}-wal")
+        data = bytearray(wal.read_bytes())
+        data[-self.FRAME :] = bytes(self.FRAME)
+        wal.write_bytes(data)
+        assert self.read(log) == (self.COMMITS - 1, True)
 
     def test_checksums_may_be_of_the_other_order_of_bytes(self, log: Path) -> None:
         """As a machine of that order writes them."""
@@ -411,6 +437,11 @@ class TestLog:
     def test_pages_are_as_large_as_the_log_says_where_the_header_is_lost(self, log: Path) -> None:
         edit(log, 0, bytes(100))
         assert self.read(log) == (self.COMMITS, False)
+
+    @staticmethod
+    def is_outlived(log: Path) -> bool:
+        with Path(f"{log}-wal").open("rb") as file:
+            return Log(file.fileno()).outlived
 
     @staticmethod
     def flip(log: Path, at: int) -> None:

@@ -594,14 +594,23 @@ class TestLog:
     def test_what_is_in_it_comes_out(self, logged: Path, new: Path) -> None:
         assert self.out(logged, new) == (self.COMMITS, Report(13, 1200 * self.COMMITS, queues=1))
 
-    def test_what_is_behind_a_flipped_bit_does_not(self, logged: Path, new: Path) -> None:
+    def test_what_is_behind_a_flipped_bit_does_too(self, logged: Path, new: Path) -> None:
         log = Path(f"{logged}-wal")
         data = bytearray(log.read_bytes())
         data[len(data) // 2] ^= 1
         log.write_bytes(data)
         commits, report = self.out(logged, new)
-        assert 0 < commits < self.COMMITS
-        assert (report.log_cut, report.whole, report.missing, report.damaged_pages) == (True, False, 0, 0)
+        assert commits == self.COMMITS
+        assert (report.log_cut, report.log_outlived, report.whole, report.missing) == (True, True, False, 0)
+
+    def test_a_last_commit_that_may_be_torn_does_not(self, logged: Path, new: Path) -> None:
+        log = Path(f"{logged}-wal")
+        data = bytearray(log.read_bytes())
+        data[-100] ^= 1
+        log.write_bytes(data)
+        commits, report = self.out(logged, new)
+        assert commits == self.COMMITS - 1
+        assert (report.log_cut, report.log_outlived, report.whole, report.missing) == (True, False, False, 0)
 
     def test_what_was_cut_off_does_not(self, logged: Path, new: Path) -> None:
         log = Path(f"{logged}-wal")

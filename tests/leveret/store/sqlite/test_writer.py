@@ -153,6 +153,12 @@ class TestFullDisk:
         assert store.update_matching("a", "q", CLAIM, Change(hide=60), NOW)[0].id == "0"
         assert store.delete("a", "q", ["1"], NOW) != [None]
 
+    def test_it_is_one_line_in_the_log(self, store: SqliteStore, caplog: pytest.LogCaptureFixture) -> None:
+        for _ in range(3):
+            with pytest.raises(StoreFull):
+                store.put("a", "q", [Draft("large", b"x" * 500_000, 600, 0)], NOW)
+        assert caplog.text.count("the disk is full") == 1
+
     def test_a_smaller_message_may_still_fit(self, store: SqliteStore) -> None:
         with pytest.raises(StoreFull):
             store.put("a", "q", [Draft("large", b"x" * 500_000, 600, 0)], NOW)
