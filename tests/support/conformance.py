@@ -7,7 +7,6 @@ import unicodedata
 
 import pytest
 
-from support.reference import Reference
 from support.subject import Seen, Subject
 
 
@@ -633,46 +632,3 @@ class StoreConformance:
         for name in ("a", "A", "a ", " a"):
             assert subject.put("t", "q", name) == "created"
         assert ids(subject.list("t", "q")) == ["a", "A", "a ", " a"]
-
-    # All of it
-
-    @pytest.mark.parametrize("seed", range(6))
-    def test_any_sequence_of_requests_answers_as_the_reference_does(self, subject: Subject, seed: int) -> None:
-        chance = random.Random(seed)
-        reference = Reference()
-        for step in range(300):
-            name, args = _request(chance)
-            answer = getattr(subject, name)(**args)
-            assert answer == getattr(reference, name)(**args), f"step {step}: {name} {args}"
-
-
-def _request(chance: random.Random) -> tuple[str, dict[str, object]]:
-    """A request at random, over few names and short times, so that it often hits something."""
-    name = chance.choice(
-        ["put"] * 8
-        + ["update_matching"] * 4
-        + ["advance", "get", "update", "delete", "list"] * 3
-        + ["delete_matching", "queues", "accounts"] * 2
-        + (["delete_queues", "delete_accounts"] if chance.random() < 0.2 else [])
-    )
-    if name == "advance":
-        return name, {"seconds": chance.choice([0.25, 0.5, 1, 2, 5])}
-    args: dict[str, object] = {}
-    if name not in {"accounts", "delete_accounts"}:
-        args["account"] = chance.choice("ab")
-    if name in {"accounts", "queues", "delete_accounts", "delete_queues"}:
-        args["limit"] = chance.choice([None, 1, 2])
-        args["marker"] = chance.choice([None, "a", "b", "q", "r"])
-        return name, args
-    args["queue"] = chance.choice("qr")
-    if name in {"put", "get", "update", "delete"}:
-        args["id"] = str(chance.randrange(40))
-    else:
-        args["limit"] = chance.choice([None, 1, 1, 2, 5])
-        args["marker"] = chance.choice([None, None, str(chance.randrange(40))])
-        args["match_hidden"] = chance.random() < 0.2
-    if name == "put":
-        args |= {"body": chance.randbytes(3), "ttl": chance.choice([0, 1, 4, 9]), "hide": chance.choice([0, 0, 1, 5])}
-    elif name in {"update", "update_matching"}:
-        args |= {"ttl": chance.choice([None, None, 0, 3]), "hide": chance.choice([None, 0, 2, 6])}
-    return name, args

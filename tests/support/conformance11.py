@@ -8,7 +8,6 @@ import pytest
 
 from leveret.model import HELD, Change, Draft, Filters, Page, Policy, Put, Want, Wanted, timestamp
 from leveret.store.base import QueueFull, Store
-from support import history11
 from support.interface_conformance import CLAIM, NOW, Heard, OpenedStore
 from support.subject import Settle
 from support.subject11 import New, Outcome, Seen, State, Subject11
@@ -1053,10 +1052,6 @@ class V11Conformance:
         assert [(state.visible, state.hidden) for state in subject.states("a")] == [(90, 10)]
         subject.advance(0.25)
         assert [(state.visible, state.hidden) for state in subject.states("a")] == [(100, 0)]
-
-    @pytest.mark.parametrize("seed", range(2))
-    def test_any_history_is_that_of_the_reference(self, subject: Subject11, seed: int) -> None:
-        history11.run(subject, seed, 100)
 
 
 class V11InterfaceConformance(OpenedStore):

@@ -11,7 +11,6 @@ from typing import Any
 
 from leveret.model import AccountState, Activity, Change, Draft, Filters, Outcome, Page, Put, Quota
 from leveret.store.base import AccountFull, Store
-from support.reference11 import Reference11
 from support.subject import START, Settle, at_once
 
 ACCOUNTS = ["a", "b"]
@@ -209,21 +208,6 @@ class Recounted:
     def _describe_queues(self) -> None:
         for account in ACCOUNTS:
             self._ask(self.store.describe_queues(account, Page(), self.now))
-
-
-def check_totals(store: Store, reference: Reference11, settle: Settle = at_once) -> None:
-    """That the totals of a store are those of what the reference has, dead letters and all."""
-    expected = {
-        account: AccountState(
-            account,
-            len({one.queue for one in reference.kept if one.account == account}),
-            len([one for one in reference.kept if one.account == account]),
-            sum(len(one.body) for one in reference.kept if one.account == account),
-        )
-        for account in reference.accounts()
-    }
-    found = {state.name: state for state in settle(store.describe_accounts(Page(), reference.now))}
-    assert found == expected
 
 
 def run(recounted: Recounted, steps: int) -> None:
