@@ -60,6 +60,9 @@ deploy-lock: $(VENV)/.installed-deploy ## the versions in the image, written ane
 	$(BIN)/uv pip compile pyproject.toml --extra jwt --upgrade --universal --python-version 3.14 --generate-hashes --quiet --custom-compile-command 'make deploy-lock' -o deploy/requirements.txt
 	echo hatchling | $(BIN)/uv pip compile - --upgrade --no-annotate --python-version 3.14 --generate-hashes --quiet --custom-compile-command 'make deploy-lock' -o deploy/build-requirements.txt
 
+model: $(VENV)/.installed-test ## a hundred thousand steps of every store, and of the server over HTTP, beside the reference
+	LEVERET_MODEL_STEPS=100000 $(BIN)/python -m pytest -s tests/model/test_model.py $(ARGS)
+
 fuzz: ## arbitrary bytes to the parsers, a minute each, by atheris in an environment of its own (TARGETS=parser SECONDS=3600 for longer)
 	@$(MAKE) --no-print-directory VENV=.venv-fuzz .venv-fuzz/.installed-fuzz
 	for target in $(TARGETS); do .venv-fuzz/bin/python tests/fuzz $$target --seconds $(SECONDS) || exit 1; done

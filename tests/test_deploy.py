@@ -34,6 +34,7 @@ UNIT = DEPLOY / "systemd/leveret.service"
 KUBERNETES = DEPLOY / "kubernetes"
 NGINX = (DEPLOY / "nginx/leveret.conf").read_text()
 CADDY = (DEPLOY / "caddy/Caddyfile").read_text()
+HAPROXY = (DEPLOY / "haproxy/haproxy.cfg").read_text()
 
 
 def tool(name):
@@ -343,7 +344,12 @@ def seconds(text):
 
 
 @pytest.mark.parametrize(
-    "found", [re.search(r"keepalive_timeout (\w+);", NGINX), re.search(r"keepalive (\w+) ", CADDY)]
+    "found",
+    [
+        re.search(r"keepalive_timeout (\w+);", NGINX),
+        re.search(r"keepalive (\w+) ", CADDY),
+        re.search(r"pool-purge-delay (\w+)", HAPROXY),
+    ],
 )
 def test_a_proxy_closes_an_idle_connection_before_the_server_does(found):
     assert seconds(found[1]) + 10 <= HttpConfig.idle_timeout
@@ -358,3 +364,8 @@ def test_a_proxy_takes_the_bodies_that_the_server_takes(found):
 
 def test_nginx_takes_the_heads_that_the_server_takes():
     assert int(re.search(r"large_client_header_buffers +\d+ (\d+)k;", NGINX)[1]) << 10 >= HttpConfig.max_head
+
+
+def test_haproxy_takes_the_heads_that_the_server_takes():
+    assert int(re.search(r"tune.bufsize (\d+)", HAPROXY)[1]) >= HttpConfig.max_head
+    assert int(re.search(r"tune.http.maxhdr (\d+)", HAPROXY)[1]) > HttpConfig.max_headers

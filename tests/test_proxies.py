@@ -1,4 +1,4 @@
-"""nginx and Caddy with the files of deploy/ before a server: the API works through them, and nothing else is let in.
+"""nginx, Caddy and HAProxy with the files of deploy/ before a server: the API works, and nothing else is let in.
 
 The server asks for keys, so that whatever works shows that they are passed on. Only addresses, names of files and users
 are others than in deploy/. A proxy that isn't installed skips its tests.
@@ -22,7 +22,7 @@ import pytest
 
 from scalestack.http.module import HttpConfig
 from support.process import leveret
-from support.web import PATIENCE
+from support.web import PATIENCE, eventually
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 Q = "/v1.1/acme/jobs"
@@ -142,7 +142,42 @@ def start_caddy(directory, port, behind):
     return lambda: os.kill(int(pid.read_text()), signal.SIGTERM)
 
 
-STARTS = {"nginx": start_nginx, "caddy": start_caddy}
+def start_haproxy(directory, port, behind):
+    """What ends it."""
+    text = (DEPLOY / "haproxy/haproxy.cfg").read_text()
+    pem = directory / "tls.pem"
+    pem.write_text((directory / "tls.crt").read_text() + (directory / "tls.key").read_text())
+    log = directory / "haproxy.log"
+    for pattern, other in {
+        r"bind :443": f"bind 127.0.0.1:{port}",
+        r"/etc/ssl/queues\.example\.com\.pem": str(pem),
+        r"127\.0\.0\.1:8080": f"127.0.0.1:{behind}",
+        r"log /dev/log local0": "log stdout format raw local0",
+    }.items():
+        text, count = re.subn(pattern, other, text)
+        assert count, pattern
+    (directory / "haproxy.cfg").write_text(text)
+    haproxy = ["/usr/sbin/haproxy", "-f", f"{directory}/haproxy.cfg"]
+    tested = subprocess.run([*haproxy, "-c", "-q"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (tested.returncode, tested.stderr) == (0, "")
+    with log.open("w") as file:
+        running = subprocess.Popen([*haproxy, "-db"], stdout=file, stderr=file)
+    eventually(lambda: accepts(port))
+
+    def end():
+        running.terminate()
+        running.wait(PATIENCE)
+
+    return end
+
+
+def accepts(port):
+    """Whether somebody listens there."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+STARTS = {"nginx": start_nginx, "caddy": start_caddy, "haproxy": start_haproxy}
 
 
 @pytest.fixture(scope="module", params=STARTS)

@@ -15,7 +15,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from support.process import leveret  # noqa: E402 - tests/ must be on the path first
+from support import figures  # noqa: E402 - tests/ must be on the path first
+from support.process import leveret  # noqa: E402
 
 CHECKS = (
     "not_a_server_error",
@@ -59,6 +60,7 @@ def main() -> int:
                     return 1
                 requests += made
                 print(f"{requests:,} requests, all answers as described", flush=True)
+    figures.show("api", f"{requests:,} requests, all answers as described")
     return 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from support import figures
 from support.process import Process, leveret
 
 MESSAGES = int(os.environ.get("LEVERET_FOLLOW_MESSAGES", "3000"))
@@ -131,5 +132,9 @@ def test_each_reader_sees_all_in_order_and_once(tmp_path: Path) -> None:
             assert reader.seen == everything
         assert killed.seen + resumed.seen == everything
         sizes.append(resident(server))
-        print(f"{MESSAGES} messages, {READERS} readers; MB resident: {[round(size / 1e6, 1) for size in sizes]}")
         assert max(sizes) < MOST
+        figures.show(
+            "followers",
+            f"{MESSAGES:,} messages to {READERS} readers, one slow and one killed and resumed: all of them, in order, "
+            f"once; at most {max(sizes) / 1e6:.0f} MB resident",
+        )

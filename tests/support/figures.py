@@ -1,4 +1,4 @@
-"""What a trial has shown, in a sentence with its figures: where `make soak` asks for them, they are collected in a file."""
+"""What a trial has shown, in a sentence with its figures; where `make soak` asks for them, they go to a file."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import binascii
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -32,7 +33,7 @@ _MEDIA_TYPE: Final = re.compile(
     rf"{_TOKEN.pattern}/{_TOKEN.pattern}"
     rf"(?:[ \t]*;(?:[ \t]*{_TOKEN.pattern}=(?:{_TOKEN.pattern}|\"(?:[^\"\\]|\\.)*\"))?)*"
 )
-_UNFIT: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # what no header's value may hold
+_UNFIT: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")  # what no header's value may hold
 _WHOLE: Final = 1 << 53  # the largest number that all readers of JSON read alike (RFC 8259 section 6)
 # Of the members of a policy that are numbers, from where to where they go.
 _RANGES: Final = {
@@ -148,8 +149,10 @@ def _json(text: bytes, where: str, bad: Callable[[str], HttpError] | None = None
 def _parsed(text: bytes, where: str, bad: Callable[[str], HttpError] | None = None) -> Any:
     """What JSON says, with each object as a tuple of its members: `_unfolded` makes dictionaries of them."""
     try:
+        # Decoded here, as `json.loads` would take UTF-16 and UTF-32 for JSON too, which others don't (RFC 8259, 8.1).
+        decoded = text.removeprefix(BOM_UTF8).decode()
         # With `tuple` no function of ours is called for each object.
-        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=tuple)
+        return json.loads(decoded, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=tuple)
     except RecursionError as error:
         raise (bad or _bad)(f"{where} is nested too deeply") from error
     except ValueError as error:  # of JSON, of UTF-8, and of numbers that are too long

@@ -24,6 +24,7 @@ import pytest
 from scalestack.auth.keys import keyring as under_test
 from scalestack.auth.keys.keyring import Refused
 from scalestack.auth.keys.token import _check_of, digest
+from support import figures
 
 TRIES = int(os.environ.get("LEVERET_TIMING_TRIES", "20000"))
 KEPT = 0.9  # of the tries, the faster ones: the others were interrupted
@@ -65,10 +66,10 @@ def t_of(refusing, prepare, tries):
     return welch(*([time for time in sample if time <= most] for sample in times))
 
 
-def t_of_all(refusing, prepare):
+def assert_it_does_not_show(what, refusing, prepare):
     found = t_of(refusing, prepare, TRIES)
-    print(f"t = {found:.2f} over {TRIES:,} tries")
-    return found
+    figures.show("timing", f"{what}: t = {found:.2f} over {TRIES:,} tries")
+    assert abs(found) < BEYOND
 
 
 def with_check(body):
@@ -121,7 +122,7 @@ def test_whether_the_secret_begins_as_the_right_one_does_not_show(refusing):
         )
         return with_check(refusing.start + presented), digest(with_check(refusing.start + right))
 
-    assert abs(t_of_all(refusing, prepare)) < BEYOND
+    assert_it_does_not_show("the secret", refusing, prepare)
 
 
 def kept_as(refusing):
@@ -136,7 +137,7 @@ def kept_as(refusing):
 
 
 def test_whether_the_digest_begins_as_the_right_one_does_not_show(refusing):
-    assert abs(t_of_all(refusing, kept_as(refusing))) < BEYOND
+    assert_it_does_not_show("the digest", refusing, kept_as(refusing))
 
 
 def test_a_comparison_that_stops_at_the_first_difference_would_be_seen(refusing, monkeypatch):
