@@ -16,7 +16,7 @@ from scalestack.event.makers import loop_maker
 from scalestack.http.parser import ParserLimits
 from scalestack.http.router import Route
 from scalestack.http.server import HttpServer, Translate
-from scalestack.http.shared import Timeouts
+from scalestack.http.timeouts import Timeouts
 from scalestack.log import Access
 from scalestack.net.address import TcpAddress
 from scalestack.net.listener import Limits, Network
@@ -58,7 +58,7 @@ def serving(
             network,
             [TcpAddress("127.0.0.1", 0)],
             parser_limits or ParserLimits(),
-            timeouts or Timeouts(30.0, 30.0, 30.0, 30.0),
+            timeouts or Timeouts(30.0, 30.0, 500.0, 30.0, 30.0),
             access,
         )
         server.mount(routes(loops) if callable(routes) else routes, translate)

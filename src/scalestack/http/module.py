@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar, cast
 from scalestack.config import Between
 from scalestack.http.parser import ParserLimits
 from scalestack.http.server import HttpServer
-from scalestack.http.shared import Timeouts
+from scalestack.http.timeouts import Timeouts
 from scalestack.log import Log
 from scalestack.module import Module, Needs
 from scalestack.net.address import Address, TcpAddress, UnixAddress
@@ -38,6 +38,9 @@ class HttpConfig:
     cross_origin: bool = False  # take what web pages of other origins have a browser send; else it is 403
     head_timeout: Seconds = 10.0  # seconds for a request's head to come, whole
     body_timeout: Seconds = 30.0  # seconds between two pieces of a body
+    body_rate: Annotated[float, Between(0.001, 1e9)] = (
+        500.0  # bytes per second of a body that takes longer; less is 408
+    )
     idle_timeout: Seconds = 75.0  # seconds between two requests of a connection
     write_timeout: Seconds = 60.0  # seconds that a client may leave an answer unread
 
@@ -67,7 +70,9 @@ class HttpModule(Module[HttpConfig]):
             needs[Network],
             addresses,
             ParserLimits(config.max_target, config.max_head, config.max_headers, config.max_body, config.cross_origin),
-            Timeouts(config.head_timeout, config.body_timeout, config.idle_timeout, config.write_timeout),
+            Timeouts(
+                config.head_timeout, config.body_timeout, config.body_rate, config.idle_timeout, config.write_timeout
+            ),
             needs[Log].access,
             certificate,
             config.max_unsent,

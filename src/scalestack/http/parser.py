@@ -101,6 +101,11 @@ class RequestParser:
         """Whether a request has begun whose head is not complete."""
         return not self.between and not self.in_body
 
+    @property
+    def body_size(self) -> int:
+        """Bytes of the body that is under way, as far as they came."""
+        return self._body_size or len(self._more)
+
     def close(self) -> None:
         """Let go of what would keep this alive: httptools' parser and the owner's methods, which hold it as well."""
         self._ended = True

@@ -35,8 +35,8 @@ class HttpConnection(Connection):
     """One client. Each call runs on the loop that owns the connection."""
 
     __slots__ = (
-        "_access", "_backlog", "_began", "_behind", "_deaf", "_desk", "_draining", "_entry", "_eof", "_feeding",
-        "_head", "_idle_timeout", "_in_head", "_last", "_owes_continue", "_parser", "_plain", "_request",
+        "_access", "_backlog", "_began", "_behind", "_body_began", "_deaf", "_desk", "_draining", "_entry", "_eof",
+        "_feeding", "_head", "_idle_timeout", "_in_head", "_last", "_owes_continue", "_parser", "_plain", "_request",
         "_resting", "_shared", "_streaming", "_tally", "_timeouts", "_waiting", "_writable",
     )  # fmt: skip
 
@@ -63,6 +63,7 @@ class HttpConnection(Connection):
         self._streaming = False
         self._plain = shared.access is None  # an answer that is ready is sent, and that is all
         self._in_head = False
+        self._body_began = 0.0  # when the body was begun that is under way
         self._writable: asyncio.Future[None] | None = None  # set while the client reads too slowly
         self._began = 0.0  # when the request under way was read, where it is logged or counted
         self._entry: Entry | None = None  # where the router sent it
@@ -155,8 +156,7 @@ class HttpConnection(Connection):
 
     def _go_on(self) -> None:
         self._resting = False
-        if not self._last:
-            self._advance()
+        self._advance()
 
     def _hold(self, data: bytes) -> None:
         if self._backlog is None:
@@ -190,7 +190,9 @@ class HttpConnection(Connection):
             self.expect(self._idle_timeout)
         elif parser.in_body:
             self._in_head = False
-            self.expect(self._timeouts.body)
+            now = monotonic()
+            self._body_began = self._body_began or now
+            self.expect(self._timeouts.for_body(self._body_began, parser.body_size, now))
         elif not self._in_head:
             # A head has a deadline as a whole: one that comes byte by byte must come soon.
             self._in_head = True
@@ -202,6 +204,7 @@ class HttpConnection(Connection):
         """Answer it, unless others are before it and it is not its turn yet."""
         if not its_turn:
             self._in_head = False  # the next one has a time of its own
+            self._body_began = 0.0
             self._owes_continue = False
             if self._waiting is not None or self._writable is not None or self._behind:
                 self._behind.append(request)
@@ -326,11 +329,9 @@ class HttpConnection(Connection):
     def _give_up(self) -> None:
         """The answer was cancelled before it began to wait, and so later than it was asked for."""
         self._waiting = None
-        if self._last:
-            return
-        if self._eof:
+        if self._eof and not self._last:
             self._finish()
-        else:
+        elif not self._last:
             self._refuse_flood()
 
     def _refuse_flood(self) -> None:
@@ -362,9 +363,8 @@ class HttpConnection(Connection):
             return
         data = encode(response, request.method == b"HEAD", keep_alive, request.http10)
         if len(data) > PIECE:
-            self._waiting = self.thread.loop.create_task(
-                self._send_in_pieces(request, response.status, data, keep_alive)
-            )
+            sending = self._send_in_pieces(request, response.status, len(response.body), data, keep_alive)
+            self._waiting = self.thread.loop.create_task(sending)
             return
         self._write(data)
         self._sent(request, response.status, len(response.body), keep_alive)
@@ -379,16 +379,10 @@ class HttpConnection(Connection):
             else:
                 self._finish()
 
-    async def _send_in_pieces(self, request: Request, status: int, data: bytes, keep_alive: bool) -> None:
+    async def _send_in_pieces(self, request: Request, status: int, size: int, data: bytes, keep_alive: bool) -> None:
         # Not given the response: of what is read slowly, one copy is enough.
-        unsent, cut = self._desk.unsent, self.transport.abort
-        unsent.begin(cut, len(data), monotonic())
-        try:
-            await send_in_pieces(data, self._write, lambda: self._writable)
-        finally:
-            unsent.end(cut)
+        await send_in_pieces(data, self._write, lambda: self._writable, self._desk.unsent, self.transport.abort)
         self._waiting = None
-        size = len(data) - data.index(b"\r\n\r\n") - 4
         self._sent(request, status, size, keep_alive and not self._draining)
         self._advance()
 
@@ -436,10 +430,9 @@ class HttpConnection(Connection):
 
     def _count(self, request: Request, status: int, now: float) -> None:
         """Count an answer that is there, and is to be sent; of one that was pending, before it is forgotten."""
-        tally = self._tally
-        if tally is not None:
+        if self._tally is not None:
             parked = isinstance(self._waiting, Pending) and self._waiting.parked
-            tally.answered(self._entry, request, status, now - self._began, parked)
+            self._tally.answered(self._entry, request, status, now - self._began, parked)
 
     # The end.
 
@@ -450,8 +443,7 @@ class HttpConnection(Connection):
         self.thread.later(_LAST_CALL, self._close_idle)
 
     def _close_idle(self) -> None:
-        idle = self._waiting is None and not self._behind and not self._backlog
-        if idle and not self._last and self._parser.between:
+        if self._parser.between and not (self._last or self._waiting or self._behind or self._backlog):
             self._finish()
 
     def _finish(self) -> None:

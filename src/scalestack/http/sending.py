@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Final
 
 from scalestack.http.message import Request, Response
+from scalestack.http.unsent import Unsent
 from scalestack.http.writer import LAST_CHUNK, encode_chunk, encode_stream_head
 
 PIECE: Final = 64 << 10  # bytes that are written at once
@@ -14,12 +16,18 @@ Write = Callable[[bytes | memoryview], None]
 Drained = Callable[[], Awaitable[None] | None]  # what to wait for before more is written, if anything
 
 
-async def send_in_pieces(data: bytes, write: Write, drained: Drained) -> None:
-    """Send what is large, so that it shows when the client reads no more."""
-    for start in range(0, len(data), PIECE):
-        write(memoryview(data)[start : start + PIECE])
-        if (wait := drained()) is not None:
-            await wait
+async def send_in_pieces(
+    data: bytes, write: Write, drained: Drained, unsent: Unsent, cut: Callable[[], object]
+) -> None:
+    """Send what is large, so that it shows when the client reads no more: then `cut` may be called."""
+    unsent.begin(cut, len(data), monotonic())
+    try:
+        for start in range(0, len(data), PIECE):
+            write(memoryview(data)[start : start + PIECE])
+            if (wait := drained()) is not None:
+                await wait
+    finally:
+        unsent.end(cut)
 
 
 async def send_stream(request: Request, response: Response, keep_alive: bool, write: Write, drained: Drained) -> int:

@@ -13,7 +13,7 @@ from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
 from scalestack.http.protocol import HttpConnection
 from scalestack.http.router import Layer, Route, Router
-from scalestack.http.shared import Timeouts
+from scalestack.http.timeouts import Timeouts
 from scalestack.log import Access
 from scalestack.net.address import Address, UnixAddress
 from scalestack.net.listener import Network

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from scalestack.event.loops import LoopThread
 from scalestack.http.desk import Desk
 from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
+from scalestack.http.timeouts import Timeouts
 from scalestack.log import Access
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """In seconds."""
-
-    head: float  # from a connection's or a request's begin to the end of its head
-    body: float  # between two pieces of a body
-    idle: float  # between two requests
-    write: float  # for a client that does not read what it asked for
 
 
 class Shared(Protocol):

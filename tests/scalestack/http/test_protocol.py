@@ -16,7 +16,7 @@ from scalestack.http.parser import ParserLimits
 from scalestack.http.problem import HttpError
 from scalestack.http.router import Route
 from scalestack.http.server import HttpServer
-from scalestack.http.shared import Timeouts
+from scalestack.http.timeouts import Timeouts
 from support.web import PATIENCE, eventually, serving
 
 
@@ -236,7 +236,10 @@ def test_one_that_pipelines_without_end_leaves_others_their_turn():
 
 def test_heads_that_end_with_the_begin_of_the_next_have_each_a_time_of_their_own():
     request = GET % b"/path/a"
-    with serving(ROUTES, timeouts=Timeouts(head=0.5, body=9, idle=9, write=9)) as web, web.connect() as raw:
+    with (
+        serving(ROUTES, timeouts=Timeouts(head=0.5, body=9, body_rate=500, idle=9, write=9)) as web,
+        web.connect() as raw,
+    ):
         raw.send(request[:10])
         end = time.monotonic() + 1.2  # more than twice as long as one head may take
         while time.monotonic() < end:
@@ -406,7 +409,7 @@ def test_unknown_paths_and_methods(raw):
 class TestTimeouts:
     @pytest.fixture
     def web(self):
-        with serving(ROUTES, timeouts=Timeouts(head=0.1, body=0.1, idle=0.1, write=0.1)) as web:
+        with serving(ROUTES, timeouts=Timeouts(head=0.1, body=0.1, body_rate=100, idle=0.1, write=0.1)) as web:
             yield web
 
     def test_a_connection_on_which_nothing_comes_is_closed(self, raw):
@@ -436,8 +439,23 @@ class TestTimeouts:
     def test_a_body_that_does_not_end_is_408(self, raw):
         assert raw.send(b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nh").answer().status == 408
 
+    def test_a_body_that_comes_in_drops_is_408_although_each_drop_is_in_time(self, raw):
+        raw.socket.settimeout(0.02)
+        raw.send(b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+        end = time.monotonic() + PATIENCE
+        answer = b""
+        while not answer and time.monotonic() < end:
+            try:
+                answer = raw.socket.recv(100)
+            except TimeoutError:
+                raw.send(b"x")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
     def test_a_client_that_reads_slowly_but_reads_is_not(self, web):
-        with serving(ROUTES, timeouts=Timeouts(head=9, body=9, idle=9, write=0.5)) as web, web.connect() as raw:
+        with (
+            serving(ROUTES, timeouts=Timeouts(head=9, body=9, body_rate=500, idle=9, write=0.5)) as web,
+            web.connect() as raw,
+        ):
             raw.send(GET % b"/huge")
             total, began = 0, time.monotonic()
             while total < 20_000_000:
