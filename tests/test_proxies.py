@@ -6,10 +6,7 @@ are others than in deploy/. A proxy that isn't installed skips its tests.
 
 import http.client
 import os
-import re
 import shutil
-import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -21,26 +18,12 @@ from pathlib import Path
 import pytest
 
 from scalestack.http.module import HttpConfig
+from support import proxies
 from support.process import leveret
-from support.web import PATIENCE, eventually
+from support.proxies import free_port
+from support.web import PATIENCE
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
 Q = "/v1.1/acme/jobs"
-
-NGINX = """
-{user}
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{}}
-http {{
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    include {directory}/leveret.conf;
-}}
-"""
 
 
 @dataclass(frozen=True)
@@ -89,11 +72,6 @@ def command(*arguments):
     return done.stdout.strip()
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
-
-
 def certificate(directory):
     command = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
         -addext subjectAltName=DNS:localhost -keyout {directory}/tls.key -out {directory}/tls.crt"
@@ -101,80 +79,33 @@ def certificate(directory):
 
 
 def start_nginx(directory, port, behind):
-    """What ends it."""
-    text = (DEPLOY / "nginx/leveret.conf").read_text()
-    for pattern, other in {
+    changes = {
         r"listen 443": f"listen 127.0.0.1:{port}",
         r" +listen \[::\].*\n": "",
         r"/etc/ssl/queues.example.com.(crt|key)": rf"{directory}/tls.\1",
         r"127\.0\.0\.1:8080": f"127.0.0.1:{behind}",
         r"/var/log/nginx": str(directory),
-    }.items():
-        text, count = re.subn(pattern, other, text)
-        assert count, pattern
-    (directory / "leveret.conf").write_text(text)
-    user = "user root root;" if os.getuid() == 0 else ""
-    (directory / "nginx.conf").write_text(NGINX.format(directory=directory, user=user))
-    nginx = ["/usr/sbin/nginx", "-p", str(directory), "-e", f"{directory}/error.log", "-c", f"{directory}/nginx.conf"]
-    tested = subprocess.run([*nginx, "-t", "-q"], capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert tested.returncode == 0, tested.stderr
-    assert not tested.stderr
-    subprocess.run(nginx, check=True, timeout=PATIENCE)  # returns when it listens
-    return lambda: subprocess.run([*nginx, "-s", "stop"], check=True, timeout=PATIENCE)
+    }
+    return proxies.start_nginx(directory, changes)
 
 
 def start_caddy(directory, port, behind):
-    """What ends it."""
-    text = (DEPLOY / "caddy/Caddyfile").read_text()
-    for pattern, other in {
+    changes = {
         r"^queues\.example\.com \{": f"https://localhost:{port} {{\n\ttls {directory}/tls.crt {directory}/tls.key",
         r"127\.0\.0\.1:8080": f"127.0.0.1:{behind}",
-    }.items():
-        text, count = re.subn(pattern, other, text, flags=re.MULTILINE)
-        assert count, pattern
-    (directory / "Caddyfile").write_text(text)
-    options = ["--config", f"{directory}/Caddyfile", "--adapter", "caddyfile"]
-    environ = os.environ | {"HOME": str(directory), "XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}
-    pid = directory / "caddy.pid"
-    with (directory / "caddy.log").open("w") as log:
-        for command in (["validate", *options], ["start", *options, "--pidfile", str(pid)]):  # returns when it listens
-            subprocess.run(["caddy", *command], check=True, timeout=PATIENCE, stdout=log, stderr=log, env=environ)
-    return lambda: os.kill(int(pid.read_text()), signal.SIGTERM)
+    }
+    return proxies.start_caddy(directory, changes)
 
 
 def start_haproxy(directory, port, behind):
-    """What ends it."""
-    text = (DEPLOY / "haproxy/haproxy.cfg").read_text()
     pem = directory / "tls.pem"
     pem.write_text((directory / "tls.crt").read_text() + (directory / "tls.key").read_text())
-    log = directory / "haproxy.log"
-    for pattern, other in {
+    changes = {
         r"bind :443": f"bind 127.0.0.1:{port}",
         r"/etc/ssl/queues\.example\.com\.pem": str(pem),
         r"127\.0\.0\.1:8080": f"127.0.0.1:{behind}",
-        r"log /dev/log local0": "log stdout format raw local0",
-    }.items():
-        text, count = re.subn(pattern, other, text)
-        assert count, pattern
-    (directory / "haproxy.cfg").write_text(text)
-    haproxy = ["/usr/sbin/haproxy", "-f", f"{directory}/haproxy.cfg"]
-    tested = subprocess.run([*haproxy, "-c", "-q"], capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert (tested.returncode, tested.stderr) == (0, "")
-    with log.open("w") as file:
-        running = subprocess.Popen([*haproxy, "-db"], stdout=file, stderr=file)
-    eventually(lambda: accepts(port))
-
-    def end():
-        running.terminate()
-        running.wait(PATIENCE)
-
-    return end
-
-
-def accepts(port):
-    """Whether somebody listens there."""
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
+    }
+    return proxies.start_haproxy(directory, port, changes)
 
 
 STARTS = {"nginx": start_nginx, "caddy": start_caddy, "haproxy": start_haproxy}

@@ -16,7 +16,7 @@ from faults.checker import Report
 from faults.harm import Trial
 from support import figures
 from support.load import CLIENTS
-from support.loopdevice import LoopDevice, unavailable
+from support.loopdevice import LoopDevice
 from support.process import Process, leveret, process
 
 MUTANTS = Path(__file__).parent / "mutants"
@@ -37,14 +37,6 @@ def sound(store: str) -> AbstractContextManager[Process]:
 def mutant(name: str) -> Serve:
     program = str(MUTANTS / f"{name}.py")
     return lambda store: process(program, "serve", "--port", "0", "--store", store)
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[LoopDevice]:
-    if reason := unavailable():
-        pytest.skip(reason)
-    with LoopDevice(tmp_path, 64) as device:
-        yield device
 
 
 @pytest.fixture

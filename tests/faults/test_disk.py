@@ -21,7 +21,6 @@ from support.strace import failing_syncs
 from support.strace import unavailable as no_strace
 from support.web import PATIENCE, Client, eventually
 
-MEGABYTES = 64
 BODY = 100_000  # bytes
 HIDE = 600  # seconds
 QUEUE = "big"
@@ -86,12 +85,6 @@ def on_a_disk_of(megabytes: int, folder: Path) -> Iterator[LoopDevice]:
     if reason := unavailable():
         pytest.skip(reason)
     with LoopDevice(folder, megabytes) as device:
-        yield device
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[LoopDevice]:
-    with on_a_disk_of(MEGABYTES, tmp_path) as device:
         yield device
 
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +16,7 @@ from faults.harm import Trial
 from support import figures
 from support.draining import listed, take_out
 from support.load import QUEUES
-from support.loopdevice import LoopDevice, unavailable
+from support.loopdevice import LoopDevice
 from support.process import Process, leveret
 from support.web import Client
 
@@ -26,14 +24,6 @@ CYCLES = int(os.environ.get("LEVERET_POWER_CYCLES", "12"))
 CYCLES_OF_NORMAL = max(3, CYCLES // 10)
 PUTS = 700  # acknowledged, at most, until the power goes
 DRAINED = 2  # queues in each cycle: the others live on
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[LoopDevice]:
-    if reason := unavailable():
-        pytest.skip(reason)
-    with LoopDevice(tmp_path, 64) as device:
-        yield device
 
 
 def serving(device: LoopDevice, durability: str) -> AbstractContextManager[Process]:

@@ -412,6 +412,19 @@ class TestTimeouts:
         with serving(ROUTES, timeouts=Timeouts(head=0.1, body=0.1, body_rate=100, idle=0.1, write=0.1)) as web:
             yield web
 
+    @staticmethod
+    def dripped(raw, begin):
+        """What comes back when a request goes on byte by byte."""
+        raw.socket.settimeout(0.02)
+        raw.send(begin)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                return raw.socket.recv(100)
+            except TimeoutError:
+                raw.send(b"x")
+        return b""
+
     def test_a_connection_on_which_nothing_comes_is_closed(self, raw):
         assert raw.at_end()
 
@@ -425,31 +438,14 @@ class TestTimeouts:
 
     def test_a_head_that_comes_byte_by_byte_is_408_although_each_byte_is_in_time(self, web):
         with web.connect() as raw:
-            raw.socket.settimeout(0.02)
-            raw.send(b"GET / HTTP/1.1\r\nX: ")
-            end = time.monotonic() + PATIENCE
-            answer = b""
-            while not answer and time.monotonic() < end:
-                try:
-                    answer = raw.socket.recv(100)
-                except TimeoutError:
-                    raw.send(b"x")
-            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert self.dripped(raw, b"GET / HTTP/1.1\r\nX: ").startswith(b"HTTP/1.1 408 ")
 
     def test_a_body_that_does_not_end_is_408(self, raw):
         assert raw.send(b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nh").answer().status == 408
 
     def test_a_body_that_comes_in_drops_is_408_although_each_drop_is_in_time(self, raw):
-        raw.socket.settimeout(0.02)
-        raw.send(b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
-        end = time.monotonic() + PATIENCE
-        answer = b""
-        while not answer and time.monotonic() < end:
-            try:
-                answer = raw.socket.recv(100)
-            except TimeoutError:
-                raw.send(b"x")
-        assert answer.startswith(b"HTTP/1.1 408 ")
+        begin = b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+        assert self.dripped(raw, begin).startswith(b"HTTP/1.1 408 ")
 
     def test_a_client_that_reads_slowly_but_reads_is_not(self, web):
         with (
