@@ -153,9 +153,9 @@ GROUPS: Final[Mapping[str, tuple[Trial, ...]]] = {
         _pytest(
             "model",
             "random histories of every store, and of both versions over HTTP, beside a model: no answer differs",
-            50,
+            15,
             "model/test_model.py",
-            LEVERET_MODEL_STEPS="1000000",
+            LEVERET_MODEL_STEPS="300000",
         ),
         _pytest(
             "model-mutants", "stores that are broken on purpose: the model finds each", 0.5, "model/test_mutants.py"
