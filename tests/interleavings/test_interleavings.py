@@ -155,6 +155,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("name", "made"), WRONG, ids=[next(iter(made.values())).__name__ for _, made in WRONG])
 def test_what_is_wrong_is_found(name: str, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     runner = Runner(monkeypatch, **made)
