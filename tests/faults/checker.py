@@ -234,17 +234,21 @@ class _Verdict:
         """Each delivery beside the one before: is it after its lease?"""
         if message.hidden_without_a_receipt:
             return
-        for (first, got), (second, _) in zip(message.handed, message.handed[1:], strict=False):
+        for (first, got), (second, other) in zip(message.handed, message.handed[1:], strict=False):
             if first is second:
                 self._say("duplicated", f"{message} is twice in one answer")
                 continue
+            # Under way together: the other may have been the first, where its lease was over by then.
+            of_other = [each for each in message.setters(other.receipt) if each.of is not first]
+            in_this_order = first.ended < second.began or first.ended < first_end(
+                [each for each in of_other if each.began <= first.ended]
+            )
             if first.pops:
-                # Under way together: the other may have been the first, where its lease was over by then.
-                if first.ended < second.began or first.ended < second.began + second.hide - TOLERANCE:
+                if in_this_order:
                     self._say("duplicated", f"{message} was handed out again after it had been popped")
                 continue
             lease = in_force(message.setters(got.receipt), second.began, second.ended)
-            if second.ended < first_end(lease) and first.ended < second.began + second.hide - TOLERANCE:
+            if second.ended < first_end(lease) and in_this_order:
                 early = first_end(lease) + TOLERANCE - second.ended
                 self._say("early_redelivered", f"{message} was handed out again {early:.3f} s before its lease ended")
 

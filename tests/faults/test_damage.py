@@ -177,8 +177,9 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> list[Base]:
     return make_bases(tmp_path_factory.mktemp("bases"))
 
 
-def salvaged(path: Path, base: Base, ever: dict[Key, set[str]]) -> None:
-    """What comes out of a file that is refused was put once; and it is all, where nothing is said to be lost."""
+def salvaged(path: Path, base: Base, where: str, ever: dict[Key, set[str]]) -> None:
+    """What comes out of a file that is refused was put once; and it is all, where nothing is said to be lost: but for a
+    log whose end was cut off, which nobody can tell from one that ends there."""
     new = path.with_name("salvaged.db")
     for left in path.parent.glob("salvaged.db*"):
         left.unlink()
@@ -191,7 +192,7 @@ def salvaged(path: Path, base: Base, ever: dict[Key, set[str]]) -> None:
     found = contents(store)
     store.close()
     assert all(repr(message[:2]) in ever[key] for key, message in found.items())
-    if whole:
+    if whole and where != "log cut":
         assert {key: message[:2] for key, message in found.items()} == {
             key: message[:2] for key, message in base.states[-1].items()
         }
@@ -232,7 +233,7 @@ def test_damage_is_told(bases: list[Base], tmp_path: Path) -> None:
             found = look(path, known)
             result = outcome(base, found, where)
             if found.refused and number % SALVAGED == 0:
-                salvaged(path, base, ever)
+                salvaged(path, base, where, ever)
         counts[result] += 1
         if result == SILENT:
             print(f"damage {number}, to {where} of the base {base.name}, is silent")

@@ -6,17 +6,20 @@ With `LEVERET_KILL_WRITES` it is each one of them, up to so many; without it, so
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from faults.harm import Trial
 from faults.history import Take
-from support import figures
+from leveret.store.sqlite.wal import Log
+from support import figures, web
 from support.load import SHARED, Call, Client, Connection, Load, own
 from support.process import Process, leveret
 from support.strace import killing, unavailable
@@ -133,3 +136,37 @@ def test_a_database_that_was_never_finished_is_made_anew(tmp_path: Path) -> None
     trial = Trial()
     kills = killed_at_each(tried, tmp_path / "queue.db", trial, anew=True)
     figures.show("kill-at-each-write", f"a new database each time: {said(kills)}; {trial.report.summary}")
+
+
+# How much of a last transaction came, and where the start that recovers from it is killed.
+TORN = [24, 24 + 4096, 4144, 3 * 4120 + 140]
+WHILE_IT_RECOVERS = [(WRITE, 1), (WRITE, 2), (WRITE, 3), (SYNC, 1), (SYNC, 2), ("ftruncate", 1), ("ftruncate", 2)]
+
+
+def test_a_start_that_is_killed_while_it_recovers_from_a_torn_log_leaves_a_file_that_starts(tmp_path: Path) -> None:
+    left, store = tmp_path / "left.db", tmp_path / "queue.db"
+    url = f"sqlite:///{store}"
+    with leveret("--store", url) as server, closing(web.Client(server.port)) as client:
+        for number in range(10):
+            assert client("PUT", f"/v1.1/a/q/{number}", b"x" * 3000).status == 201
+        server.signal(signal.SIGKILL)
+        server.wait()
+    for end in ("", "-wal"):
+        shutil.copy(f"{store}{end}", f"{left}{end}")
+    with Path(f"{left}-wal").open("r+b") as log:
+        log.truncate(log.seek(0, os.SEEK_END) - 1)
+        whole = Log(log.fileno()).end
+    started = 0
+    for torn, (call, number) in product(TORN, WHILE_IT_RECOVERS):
+        for old in tmp_path.glob("queue.db*"):
+            old.unlink()
+        for end in ("", "-wal"):
+            shutil.copy(f"{left}{end}", f"{store}{end}")
+        os.truncate(f"{store}-wal", whole + torn)
+        paths = [store.with_name(store.name + suffix) for suffix in SUFFIXES]
+        with suppress(AssertionError), leveret("--store", url, under=killing(call, number, paths)) as server:
+            server.signal(signal.SIGKILL)
+        with leveret("--store", url) as server, closing(web.Client(server.port)) as client:
+            assert client("GET", "/v1.1/a/q?detail=id").json == [f"{number}" for number in range(9)]
+            started += 1
+    figures.show("kill-at-each-write", f"{started} starts killed in recovering from a torn log: each started again")

@@ -96,7 +96,7 @@ GROUPS: Final[Mapping[str, tuple[Trial, ...]]] = {
             "the wall clock jumps by an hour or a day, either way: no lease, delay or poll moves, and order holds",
             10,
             "faults/test_clock.py",
-            LEVERET_CLOCK_ROUNDS="100",
+            LEVERET_CLOCK_ROUNDS="40",
         ),
         _pytest(
             "slow-clients",

@@ -27,6 +27,8 @@ sleep "$1"
 for each in $groups; do kill -s KILL -- "-$each"; done
 """
 
+_PATIENCE: Final = 1.0  # seconds for the guard to end after its grace
+
 
 class Guard:
     """A small process that outlives this one. Where there is no shell to be it, nothing is guarded."""
@@ -57,7 +59,11 @@ class Guard:
         if self._process is not None:
             assert self._process.stdin is not None
             self._process.stdin.close()
-            self._process.wait()
+            try:
+                self._process.wait(self._grace + _PATIENCE)
+            except subprocess.TimeoutExpired:  # somebody has stopped it
+                self._process.kill()
+                self._process.wait()
 
     @property
     def pid(self) -> int | None:

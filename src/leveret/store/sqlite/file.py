@@ -1,8 +1,8 @@
 """One database file: whose it is, how it is opened, and the room that is kept for it. Knows no table and no thread.
 
 What is damaged is refused as far as it can be told. A log that was left behind is looked at before SQLite does, which
-would take it up to the first frame that is not right; and it is emptied before anything is written: else what is left
-of its torn end could pass, after the next crash, for commits that came later.
+would take it up to the first frame that is not right. What doesn't count of it is cut off before SQLite sees it: else
+what is left of a torn end could pass, after the next crash, for commits that came later, or for a log that was moved.
 """
 
 from __future__ import annotations
@@ -99,9 +99,11 @@ class DatabaseFile:
         try:
             execute = connection.execute
             # Nobody else has the file: the index of the log is kept in memory, and nothing is locked again and again.
-            execute(f"PRAGMA page_size = {PAGE}")
+            if not size:
+                execute(f"PRAGMA page_size = {PAGE}")
             execute("PRAGMA locking_mode = EXCLUSIVE")
-            execute("PRAGMA auto_vacuum = INCREMENTAL")
+            if not size:
+                execute("PRAGMA auto_vacuum = INCREMENTAL")
             execute("PRAGMA journal_mode = WAL")
             execute(f"PRAGMA synchronous = {SYNCHRONOUS[self._durability]}")
             execute("PRAGMA wal_autocheckpoint = 0")
@@ -125,9 +127,14 @@ class DatabaseFile:
 
     def _check_log(self) -> None:
         """`Unusable` where the log is damaged, so that SQLite would forget what was acknowledged."""
-        with self._log.open("rb") as opened, self.path.open("rb") as database:
+        with self._log.open("r+b") as opened, self.path.open("rb") as database:
             log = Log(opened.fileno())
-            moved = log.cut and log.is_in(database.fileno())
+            self._judge(log, log.cut and log.is_in(database.fileno()))
+            if opened.seek(0, os.SEEK_END) > log.end:
+                opened.truncate(log.end)
+                os.fsync(opened.fileno())
+
+    def _judge(self, log: Log, moved: bool) -> None:
         if moved:
             raise Unusable(f"{self._log} is damaged, and would put old pages into the file; {salvage_hint(self.path)}")
         if log.outlived and self._durability == "full":

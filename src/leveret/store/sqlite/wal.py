@@ -37,6 +37,7 @@ class Log:
         self._salts = header[16:24]
         self.page_size = size if right else 0  # 0 where nothing counts
         self.count = 0  # pages of the database, after that commit
+        self.end = 0  # bytes of it that count, up to the end of that commit
         self.frames: dict[int, int] = {}  # by page: where in the log its content is
         self.behind: dict[int, int] = {}  # the same, of frames of this log that don't count
         self.later: dict[int, int] = {}  # of these, those up to the last commit behind what is broken
@@ -66,6 +67,7 @@ class Log:
                 self.frames |= pending
                 pending.clear()
                 self.count = count
+                self.end = at + size
             at += size
         self.unfinished = pending
         return at
@@ -135,6 +137,7 @@ class Log:
                     self.later_count = self.later_count or self.count
                     self.behind = self.frames | self.behind
                     self.frames = {}
+                    self.end = 0
                     return
         self.page_size = 0
 

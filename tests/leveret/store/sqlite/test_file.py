@@ -192,6 +192,21 @@ def flip(path: Path, at: int) -> None:
     path.write_bytes(content)
 
 
+# Bytes that came of a last transaction: of its first frame, of a later one, and all but the last.
+TORN = [24, 24 + 4096, 4144, 3 * 4120 + 140]
+
+
+def tear(log: Path, torn: int) -> int:
+    """Leave so much of the last transaction; answers where the one before it ends."""
+    content = log.read_bytes()
+    log.write_bytes(content[:-1])
+    with log.open("rb") as opened:
+        whole = Log(opened.fileno()).end
+    assert whole + torn < len(content)
+    log.write_bytes(content[: whole + torn])
+    return whole
+
+
 class TestLog:
     """What a process that was killed leaves beside its file."""
 
@@ -239,6 +254,22 @@ class TestLog:
     def test_one_that_is_whole_is_taken_without_a_word(self, left: Path, caplog: pytest.LogCaptureFixture) -> None:
         assert ids(left) == [f"{number}" for number in range(10)]
         assert not caplog.text
+
+    @pytest.mark.parametrize("torn", TORN)
+    def test_what_does_not_count_of_it_is_cut_off_before_sqlite_sees_it(
+        self, left: Path, torn: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Killed again while it starts, it would else be refused: as a log that was moved, or had later commits."""
+        log = Path(f"{left}-wal")
+        whole = tear(log, torn)
+
+        def dies(*given: object, **more: object) -> None:
+            raise sqlite3.OperationalError("killed")
+
+        monkeypatch.setattr(module.sqlite3, "connect", dies)
+        with pytest.raises(Unusable):
+            ids(left)
+        assert log.stat().st_size == whole
 
     def test_it_is_emptied_before_anything_is_written(self, left: Path) -> None:
         """Else what is left behind a torn end could pass for what was committed later, after the next crash."""
