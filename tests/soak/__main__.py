@@ -6,6 +6,7 @@ What it says of each is kept at once, so that a soak that is interrupted loses o
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -108,6 +109,7 @@ def main() -> int:
         for trial in chosen:
             print(f"{trial.name:24} {trial.minutes:5.1f} min  {trial.about}")
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no trial goes on by itself
     try:
         return Soak(chosen, Console()).run()
     except KeyboardInterrupt:
