@@ -60,22 +60,28 @@ class Soak:
                 progress.advance(whole, trial.minutes)
                 self._say(trial, outcome)
         if self._failed:
-            self._console.print(f"[red]failed:[/] {', '.join(self._failed)}", highlight=False)
+            self._console.print(f"[red]failed:[/] {', '.join(self._failed)}", highlight=False, soft_wrap=True)
         return 1 if self._failed else 0
 
     def _say(self, trial: Trial, outcome: Outcome) -> None:
         say = self._console.print
         took = results.duration(outcome.seconds)
         if outcome.lacks:
-            say(f"[yellow]- {trial.name}[/], {took}: not run here: {escape(outcome.lacks)}", highlight=False)
+            say(
+                f"[yellow]- {trial.name}[/], {took}: not run here: {escape(outcome.lacks)}",
+                highlight=False,
+                soft_wrap=True,
+            )
             return
         figures = "; ".join(outcome.figures) or "it said no figures"
         mark = "[green]\u2713" if outcome.passed else "[red]\u2717"
-        say(f"{mark} {trial.name}[/], {took}: {escape(figures)}", highlight=False)
+        say(f"{mark} {trial.name}[/], {took}: {escape(figures)}", highlight=False, soft_wrap=True)
         if not outcome.passed:
             self._failed.append(trial.name)
             lines = outcome.log.read_text(errors="replace").splitlines()
-            say(escape("\n".join([f"{outcome.log} ends with:", *lines[-_LAST_WORDS:]])), highlight=False)
+            say(
+                escape("\n".join([f"{outcome.log} ends with:", *lines[-_LAST_WORDS:]])), highlight=False, soft_wrap=True
+            )
         results.write(
             results.read()
             | {
@@ -109,7 +115,8 @@ def main() -> int:
         for trial in chosen:
             print(f"{trial.name:24} {trial.minutes:5.1f} min  {trial.about}")
         return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no trial goes on by itself
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # so that no trial goes on by itself
+        signal.signal(number, signal.default_int_handler)
     try:
         return Soak(chosen, Console()).run()
     except KeyboardInterrupt:

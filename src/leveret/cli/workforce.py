@@ -17,12 +17,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from leveret.client import LeaseLost, LeveretError, Message, ServerFailed, TooManyRequests, Unavailable
+from leveret.client.errors import PASSING
 from leveret.client.operations import MAX_ASKED
 
 T = TypeVar("T")
 
 _WAIT: Final = 20  # seconds of one long poll
 _LONGEST_PAUSE: Final = 30.0  # seconds between attempts to reach a service that is away
+_AWAY: Final = {None, *PASSING}  # what it answers then
 _GRACE: Final = 5.0  # seconds from SIGTERM to SIGKILL, for a command that is to end
 _LOOK: Final = 0.05  # seconds until it is looked again whether all has ended that a command started
 _LOST: Final = "its lease was lost"
@@ -171,6 +173,9 @@ class Workforce:
                 claiming = self._source.claim(self._orders.seconds, wait=wait, keep=False)
                 held = await self._or_stop(claiming)
             except (Unavailable, ServerFailed) as error:
+                if self._orders.until_empty and error.code == "store-error":  # it takes somebody to mend that
+                    self._give_up(error)
+                    return
                 busy = isinstance(error, TooManyRequests)
                 if not (self._reached or busy):
                     if error.code == "unanswered" and not self._unanswered:
@@ -179,7 +184,8 @@ class Workforce:
                     self._give_up(error)
                     return
                 if not self._away:
-                    self._say(f"the server {'says to come later' if busy else 'is away'}: {error}")
+                    what = "says to come later" if busy else "is away" if error.status in _AWAY else "fails"
+                    self._say(f"the server {what}: {error}")
                 self._away = True
                 asked = (error.retry_after or 0) if isinstance(error, TooManyRequests) else 0
                 await self._or_stop(self._slept(max(pause, min(asked, MAX_ASKED))))

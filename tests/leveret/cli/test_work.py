@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from leveret.cli.workforce import Orders, Workforce
-from leveret.client import Forbidden, TooManyRequests, Unauthorized, Unavailable
+from leveret.client import Forbidden, ServerFailed, TooManyRequests, Unauthorized, Unavailable
 from support.claims import Clock, Held, Source, away, lost, make_gate, message, open_gate, until
 from support.web import PATIENCE
 
@@ -277,6 +277,12 @@ class TestServer:
         shift = asyncio.run(run())
         assert shift.said == ["the server is away: it can't be reached"]
         assert shift.workforce.done == 1
+
+    def test_a_store_that_fails_ends_who_works_until_all_is_done(self):
+        """A damaged message waits for somebody who deletes it; to wait for that is no use here."""
+        failed = ServerFailed("store-error", 500, "the message 'm' is damaged")
+        with pytest.raises(ServerFailed):
+            finish(Source(Held(message()), failed), ["true"])
 
     def test_where_it_does_not_answer_at_first_it_is_asked_once_more(self):
         unanswered = [Unavailable("unanswered", None, "it didn't answer")] * 2

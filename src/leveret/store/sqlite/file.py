@@ -139,8 +139,8 @@ class DatabaseFile:
             raise Unusable(f"{self._log} is damaged, and would put old pages into the file; {salvage_hint(self.path)}")
         if log.outlived and self._durability == "full":
             raise Unusable(
-                f"{self._log} is damaged, in the midst of what was acknowledged; {salvage_hint(self.path)}, and with "
-                "sqlite.durability=normal it is opened without what comes behind the damage"
+                f"{self._log} is damaged, in the midst of what was acknowledged; {salvage_hint(self.path)}; "
+                "sqlite.durability=normal opens it as it is, and loses what was done after the damage"
             )
         if log.cut or log.unfinished:
             # Of the last transaction nobody can tell a write that was torn from damage.

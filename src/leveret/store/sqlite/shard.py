@@ -132,7 +132,7 @@ class Shard:
                     continue
                 request.value = self._batch.do(request, queue, now)
             except Exception as error:
-                request.error = self._sort_out(error)
+                request.error = self._sort_out(error, request)
             answered.append(request)
         return answered, rest
 
@@ -146,7 +146,7 @@ class Shard:
             raise
         except Exception as error:
             if len(batch) == 1:
-                batch[0].error = self._sort_out(error)
+                batch[0].error = self._sort_out(error, batch[0])
                 return list(batch)
             self._sort_out(error)
             # Somebody's request is at fault: one by one, it will be seen whose.
@@ -182,7 +182,7 @@ class Shard:
                     settled = self._messages.settle(self._directory.find(key), max(request.now for request in waiting))
             except Exception as error:
                 for request in waiting:
-                    request.error = self._sort_out(error)
+                    request.error = self._sort_out(error, request)
                 answered += waiting
                 settled = True
             else:
@@ -202,7 +202,7 @@ class Shard:
                 with self._transaction():
                     ended = _advance(steps, request)
             except Exception as error:
-                problem = self._sort_out(error)
+                problem = self._sort_out(error, request)
                 if request.done_so_far:
                     # What earlier pieces did is done, and must be told.
                     request.value = request.found[: request.done_so_far]
@@ -300,10 +300,13 @@ class Shard:
                         if hide:  # all at the same time, of which it is enough to know once
                             break
 
-    def _sort_out(self, error: Exception) -> Exception:
+    def _sort_out(self, error: Exception, request: Request | None = None) -> Exception:
         """What to tell who asked; `Broken` where nobody can be told anything any more."""
-        if isinstance(error, DamagedMessage):
-            self._messages.complaints.say("a message is damaged, and is not handed out", message=str(error))
+        if isinstance(error, DamagedMessage) and request is not None:
+            account, queue = request.key
+            self._messages.complaints.say(
+                "a message is damaged, and is not handed out", account=account, queue=queue, message=str(error)
+            )
         if not isinstance(error, sqlite3.Error):
             return error
         name = error_name(error)

@@ -216,8 +216,8 @@ class TestLog:
             ids(left)
         assert re.fullmatch(
             r"\S+left\.db-wal is damaged, in the midst of what was acknowledged; 'leveret salvage \S+left\.db NEW' "
-            r"copies what can be read into a new file, and with sqlite\.durability=normal it is opened without what "
-            r"comes behind the damage",
+            r"copies what can be read into a new file; sqlite\.durability=normal opens it as it is, and loses what was "
+            r"done after the damage",
             str(refused.value),
         )
 
