@@ -8,7 +8,7 @@ the body is; and the router knows where the path leads. So both are found by the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from scalestack.http.message import BlankRequest, Head, Request
 from scalestack.http.router import Entry
@@ -18,6 +18,8 @@ _END: Final = b"\r\n\r\n"
 _VERSION: Final = b" HTTP/1.1"
 _MOST: Final = 1024  # heads that a thread knows
 _KNOWABLE: Final = 1024  # bytes of header lines that are worth knowing
+
+_Text = TypeVar("_Text", str, bytes)
 
 
 class Known:
@@ -106,19 +108,21 @@ class Known:
 
     def remember_host(self, value: bytes) -> None:
         """Know that a Host header may have this value."""
-        if len(value) <= _KNOWABLE:
-            if len(self.hosts) >= _MOST:
-                self.hosts.clear()
-            self.hosts.add(value)
+        _remember(self.hosts, value)
 
     def _may_be_query(self, query: str) -> bool:
         if not _is_plain(query):
             return False
-        if len(query) <= _KNOWABLE:
-            if len(self._queries) >= _MOST:
-                self._queries.clear()
-            self._queries.add(query)
+        _remember(self._queries, query)
         return True
+
+
+def _remember(known: set[_Text], text: _Text) -> None:
+    """As many as there may be, and none that is long."""
+    if len(text) <= _KNOWABLE:
+        if len(known) >= _MOST:
+            known.clear()
+        known.add(text)
 
 
 def _is_plain(text: str) -> bool:

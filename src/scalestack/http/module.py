@@ -32,15 +32,11 @@ class HttpConfig:
     max_head: Annotated[int, Between(256, 1 << 22)] = 160 << 10  # bytes of line and headers; more is 431
     max_headers: Annotated[int, Between(1, 10_000)] = 100  # header lines; more is 431
     max_body: Annotated[int, Between(0, 1 << 31)] = 8 << 20  # bytes; more is 413
-    max_unsent: Annotated[int, Between(0, None)] = (
-        256 << 20
-    )  # bytes of large answers unread; more cuts off who reads none
+    max_unsent: Annotated[int, Between(0, None)] = 256 << 20  # bytes of answers unread; more cuts off idle readers
     cross_origin: bool = False  # take what web pages of other origins have a browser send; else it is 403
     head_timeout: Seconds = 10.0  # seconds for a request's head to come, whole
     body_timeout: Seconds = 30.0  # seconds between two pieces of a body
-    body_rate: Annotated[float, Between(0.001, 1e9)] = (
-        500.0  # bytes per second of a body that takes longer; less is 408
-    )
+    body_rate: Annotated[float, Between(0.001, 1e9)] = 500.0  # bytes/s of a body that takes longer; less is 408
     idle_timeout: Seconds = 75.0  # seconds between two requests of a connection
     write_timeout: Seconds = 60.0  # seconds that a client may leave an answer unread
 

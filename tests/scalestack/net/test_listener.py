@@ -108,8 +108,7 @@ def test_a_unix_socket(network, tmp_path):
     assert not path.exists()
 
 
-def test_the_limit_of_connections_keeps_the_rest_waiting_until_one_closes(make_network):
-    network = make_network(max_connections=2)
+def assert_two_are_served_and_a_third_waits_until_one_closes(network):
     address = listening(network)
     first, second, third = connect(address), connect(address), connect(address)
     assert echoes(first)
@@ -120,22 +119,18 @@ def test_the_limit_of_connections_keeps_the_rest_waiting_until_one_closes(make_n
     assert third.recv(5) == b"hello"
     second.close()
     third.close()
+
+
+def test_the_limit_of_connections_keeps_the_rest_waiting_until_one_closes(make_network):
+    network = make_network(max_connections=2)
+    assert_two_are_served_and_a_third_waits_until_one_closes(network)
 
 
 def test_connections_leave_descriptors_to_all_else(make_network, monkeypatch):
     free = sum(1 for _ in Path("/dev/fd").iterdir()) + listener_module._SPARE + 2
     monkeypatch.setattr(listener_module.resource, "getrlimit", lambda _: (free, free))
     network = make_network()
-    address = listening(network)
-    first, second, third = connect(address), connect(address), connect(address)
-    assert echoes(first)
-    assert echoes(second)
-    third.sendall(b"hello")
-    assert network.connections == 2
-    first.close()
-    assert third.recv(5) == b"hello"
-    second.close()
-    third.close()
+    assert_two_are_served_and_a_third_waits_until_one_closes(network)
 
 
 def test_more_connections_from_one_address_than_allowed_are_closed(make_network):
