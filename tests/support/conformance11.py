@@ -1158,6 +1158,24 @@ class V11InterfaceConformance(OpenedStore):
         claims = [settle(store.update_matching("a", "q", filters, Change(hide=9), NOW)) for _ in range(3)]
         assert [[len(message.body) for message in found] for found in claims] == [[9], [4, 3], []]
 
+    def test_a_claim_buries_what_fits_and_stops_at_a_dead_letter_that_does_not(
+        self, store: Store, settle: Settle
+    ) -> None:
+        drafts = [Draft(f"{n}", b"x" * size, 0, 0) for n, size in enumerate((4, 3, 2, 9, 1))]
+        settle(store.change_policy("a", "q", {"max_deliveries": 1}, NOW))
+        settle(store.put("a", "q", drafts, NOW))
+        settle(store.update("a", "q", ["1", "3"], Change(hide=1), NOW))
+        filters = Filters(limit=10, max_bytes=7)
+        claims = [settle(store.update_matching("a", "q", filters, Change(hide=9), NOW + 1)) for _ in range(2)]
+        assert [[message.id for message in found] for found in claims] == [["0", "2"], ["4"]]
+
+    @pytest.mark.parametrize("number", [2, 501])  # the second is a long request of every store
+    def test_what_is_empty_fits_where_all_room_is_taken(self, store: Store, settle: Settle, number: int) -> None:
+        drafts = [Draft(f"{n}", b"x" if n < number - 1 else b"", 0, 0) for n in range(number)]
+        settle(store.put("a", "q", drafts, NOW))
+        found = settle(store.select("a", "q", Filters(max_bytes=number - 1), NOW))
+        assert len(found) == number
+
     def test_an_empty_change_asks_for_the_policy_and_makes_nothing(self, store: Store, settle: Settle) -> None:
         assert settle(store.change_policy("a", "q", {}, NOW)) == Policy()
         assert settle(store.describe_queues("a", Page(), NOW)) == []

@@ -39,6 +39,7 @@ class Directory:
             self._execute("SELECT 1 FROM policies LIMIT 1").fetchone() is not None
         )  # some queue has a policy
         self.buried = True  # there may be space to free, of what was buried
+        self.empty = 0  # rows of queues and accounts that have vanished since they were last dropped, about
         self._next_account = self._next_number("accounts", "dead_accounts")
         self._next_queue = self._next_number("queues", "dead_queues")
 
@@ -152,12 +153,14 @@ class Directory:
         account = queue.account
         if not account.queues:
             account.place = self._next_place()
+            self.empty -= bool(account.number)
         account.queues += 1
         if not account.number:
             account.number = self._next_account
             self._next_account += 1
         self._change_account(account)
         queue.place = self._next_place()
+        self.empty -= bool(queue.number)
         if not queue.number:
             queue.number = self._next_queue
             self._next_queue += 1
@@ -167,11 +170,13 @@ class Directory:
         """Its last message is gone."""
         queue.place = None
         queue.due = queue.shows_at = NEVER
+        self.empty += bool(queue.number)
         self.change(queue)
         account = queue.account
         account.queues -= 1
         if not account.queues:
             account.place = None
+            self.empty += 1
         self._change_account(account)
 
     def _change_account(self, account: AccountRecord) -> None:
@@ -231,9 +236,8 @@ class Directory:
                 self._execute("DELETE FROM accounts WHERE number = ?", (account.number,))
                 if self._tally.on:
                     self._buried_names[account.number] = name
-                del self._accounts[name]
                 gone.add(name)
-        self._queues = {key: queue for key, queue in self._queues.items() if key[0] not in gone}
+        self._forget_accounts(gone)
 
     def bury_queues(self, limit: int) -> bool:
         """Go on with the queues of accounts that were buried; True where there was work."""
@@ -258,16 +262,31 @@ class Directory:
     def drop_empty(self, limit: int) -> bool:
         """Free the rows of what is no longer there; True where more may be left."""
         self.flush()
-        numbers = self._execute("SELECT number FROM queues WHERE place IS NULL LIMIT ?", (limit,)).fetchall()
-        accounts = self._execute("SELECT number FROM accounts WHERE place IS NULL LIMIT ?", (limit,)).fetchall()
-        if numbers or accounts:
-            self._executemany("DELETE FROM queues WHERE number = ?", numbers)
-            self._executemany(
-                "DELETE FROM accounts WHERE number = ?1 AND NOT EXISTS (SELECT 1 FROM queues WHERE account = ?1)",
-                accounts,
-            )
-            self.forget()
-        return limit in (len(numbers), len(accounts))
+        queues = self._execute(
+            "SELECT queues.number, accounts.name, queues.name FROM queues JOIN accounts ON accounts.number = account "
+            "WHERE queues.place IS NULL LIMIT ?",
+            (limit,),
+        ).fetchall()
+        self._executemany("DELETE FROM queues WHERE number = ?", [(number,) for number, *_ in queues])
+        for _, *key in queues:
+            self._queues.pop(tuple(key), None)
+        accounts = self._execute(
+            "SELECT number, name FROM accounts WHERE place IS NULL "
+            "AND NOT EXISTS (SELECT 1 FROM queues WHERE account = accounts.number) LIMIT ?",
+            (limit,),
+        ).fetchall()
+        self._executemany("DELETE FROM accounts WHERE number = ?", [(number,) for number, _ in accounts])
+        self._forget_accounts({name for _, name in accounts})
+        more = limit in (len(queues), len(accounts))
+        self.empty = max(0, self.empty - len(queues) - len(accounts)) if more else 0
+        return more
+
+    def _forget_accounts(self, names: set[str]) -> None:
+        """They have no row any more: those of these names are new ones."""
+        if names:
+            for name in names:
+                self._accounts.pop(name, None)
+            self._queues = {key: queue for key, queue in self._queues.items() if key[0] not in names}
 
     # Lists
 

@@ -148,7 +148,7 @@ class LongRequests:
                     return [SOME]
                 done = [SOME] if done and not found else []
             found += done
-            if len(looked_at) < limit or (room is not None and room <= 0):
+            if len(looked_at) < limit or (room is not None and room < 0):
                 break
             span = following(span, filters, looked_at)
             yield
@@ -167,19 +167,23 @@ class LongRequests:
     def _sort(
         rows: list[Row], most: int, left: int | None, room: int | None, first: bool
     ) -> tuple[list[Row], list[Row]]:
-        """As many as are wanted and have room, and those among them that were delivered so often."""
+        """As many as are wanted and have room, and those among them that were delivered so often.
+
+        One of these takes no room, as it isn't answered; but where there is none for it, nothing after it is looked at.
+        """
         alive: list[Row] = []
         dead: list[Row] = []
         for each in rows:
             if len(alive) == left:
                 break
+            size = size_of(each)
+            if room is not None and size > room and (alive or not first):
+                break
             if each[DELIVERIES] >= most:
                 dead.append(each)
                 continue
             if room is not None:
-                room -= size_of(each)
-                if room < 0 and (alive or not first):
-                    break
+                room -= size
             alive.append(each)
         return alive, dead
 

@@ -27,6 +27,7 @@ from leveret.store.sqlite.rows import DamagedMessage
 from leveret.store.sqlite.tally import Pace, Tally
 
 _SEQUENCES: Final = 1 << 24  # set aside in the file at a time
+_EMPTY: Final = 10_000  # rows, 1 MB or two, of queues and accounts that have vanished, and may soon be there again
 
 NO_ROOM: Final = (
     "the disk is full: there is no room beside what is kept back for deleting; "
@@ -109,6 +110,11 @@ class Shard:
     def buried(self) -> bool:
         """Whether there may be space to free by `purge`."""
         return self._directory.buried
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there is much to free by `drop_empty`."""
+        return self._directory.empty > _EMPTY
 
     @property
     def busy(self) -> bool:
@@ -239,7 +245,9 @@ class Shard:
     def drop_empty(self) -> bool:
         """Free a piece of the space of queues and accounts that are no longer there; True where there may be more."""
         with self._transaction():
-            return self._directory.drop_empty(PIECE)
+            more = self._directory.drop_empty(PIECE)
+        self.rows += PIECE if more else 0
+        return more
 
     def trim(self) -> None:
         """Keep no more in memory than there may be."""

@@ -158,6 +158,8 @@ class Writer:
             self._keep_house()
         if batch and shard.buried:  # a busy house is kept as well
             shard.purge()
+        if batch and shard.crowded:
+            shard.drop_empty()
         # What is freed lies all over the file: to move less of it at a time keeps others waiting for less long.
         limit = LOG_PAGES // 3 if shard.buried else LOG_PAGES
         if shard.body_bytes / PAGE + shard.rows * self._pages_per_row >= limit:

@@ -6,13 +6,14 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from leveret.model import Change, Draft, Filters, Page, Put
 from leveret.store.base import StoreError, StoreFailed, StoreFull
-from leveret.store.sqlite import SqliteStore
+from leveret.store.sqlite import SqliteStore, shard, writer
 from leveret.store.sqlite.shard import Broken
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Pending
@@ -133,6 +134,57 @@ def test_counts_are_right_after_a_failure(open_store: OpenStore, loop: LoopThrea
     together(loop, put(store, "1"), put(store, "\ud800"))
     store.delete("a", "q", ["1"], NOW)
     assert store.list_accounts(Page(), NOW) == []
+
+
+class TestVanished:
+    """The rows of queues and accounts that are no longer there, in a store that never rests."""
+
+    @pytest.fixture
+    def store(self, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> SqliteStore:
+        monkeypatch.setattr(writer, "_IDLE", 3600.0)
+        monkeypatch.setattr(shard, "_EMPTY", 10)
+        return open_store()
+
+    @staticmethod
+    def rows(store: SqliteStore) -> tuple[int, int]:
+        store.close()
+        with closing(sqlite3.connect(store._files[0].path)) as connection:
+            queues, accounts = [
+                connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("queues", "accounts")
+            ]
+        return queues, accounts
+
+    @staticmethod
+    def come_and_go(store: SqliteStore, account: str, queue: str) -> None:
+        store.put(account, queue, [Draft("1", b"", 600, 0)], NOW)
+        store.delete(account, queue, ["1"], NOW)
+
+    def test_many_are_freed(self, store: SqliteStore) -> None:
+        for number in range(100):
+            self.come_and_go(store, f"{number}", "q")
+            self.come_and_go(store, "kept", f"{number}")
+        queues, accounts = self.rows(store)
+        assert queues + accounts <= 12
+
+    def test_accounts_whose_queues_are_deleted_whole_are_freed(self, store: SqliteStore) -> None:
+        for number in range(100):
+            store.put(f"{number}", "q", [Draft("1", b"", 600, 0)], NOW)
+            store.delete_queues(f"{number}", Page(), NOW)
+        queues, accounts = self.rows(store)
+        assert queues + accounts <= 12
+
+    def test_a_few_stay_for_when_they_are_there_again(self, store: SqliteStore) -> None:
+        for _ in range(100):
+            self.come_and_go(store, "a", "q")
+        assert self.rows(store) == (1, 1)
+
+    def test_those_that_come_again_are_new_ones(self, store: SqliteStore) -> None:
+        for _ in range(3):
+            for number in range(20):
+                self.come_and_go(store, f"{number % 7}", f"{number}")
+        store.put("1", "q", [Draft("1", b"", 600, 0)], NOW)
+        store.put("0", "q", [Draft("1", b"", 600, 0)], NOW)
+        assert store.list_accounts(Page(), NOW) == ["1", "0"]
 
 
 class TestFullDisk:
