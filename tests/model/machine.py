@@ -8,6 +8,7 @@ from itertools import product, zip_longest
 from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
@@ -337,22 +338,27 @@ class Mixed(Machine):
         getattr(self, name)(**arguments)
 
 
-def run(make: Callable[[], Driver], steps: int, derandomize: bool, find_only: bool = False) -> int:
-    """Histories of so many steps together, and how many steps they had. `find_only`: a failure is not made smaller."""
+def run(make: Callable[[], Driver], steps: int, seed: int, find_only: bool = False) -> int:
+    """Histories of so many steps together, those of the seed, and how many steps they had. `find_only`: a failure is
+    not made smaller."""
+
+    def machine() -> Machine:
+        return Mixed(make)
+
     before = Machine.steps
     phases = [Phase.generate] if find_only else [Phase.generate, Phase.shrink]
     while (left := steps - (Machine.steps - before)) > 0:
         chosen = settings(
             max_examples=math.ceil(left / STEPS),
             stateful_step_count=min(STEPS, steps),
-            derandomize=derandomize,
             database=None,
             deadline=None,
             phases=phases,
             report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         )
-        run_state_machine_as_test(lambda: Mixed(make), settings=chosen)
+        run_state_machine_as_test(seeded(seed)(machine), settings=chosen)
+        seed += 1
     return Machine.steps - before
 
 

@@ -28,8 +28,9 @@ _LAST_WORDS = 30  # lines of what a failed trial wrote
 class Soak:
     """Trials, and where they are."""
 
-    def __init__(self, trials: list[Trial], console: Console) -> None:
+    def __init__(self, trials: list[Trial], console: Console, record: bool) -> None:
         self._trials = trials
+        self._record = record
         self._console = console
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[of]}"),
@@ -42,13 +43,14 @@ class Soak:
         minutes = sum(trial.minutes for trial in self._trials)
         with self._progress as progress:
             whole = progress.add_task(
-                f"{len(self._trials)} trials", total=minutes, of=f"of about {minutes:.0f} minutes"
+                f"{len(self._trials)} trials", total=minutes, of=f"of about {results.duration(60 * minutes)}"
             )
             for number, trial in enumerate(self._trials, 1):
                 title = f"{number}/{len(self._trials)} {trial.name}"
-                task = progress.add_task(title, total=trial.minutes, of=f"of about {trial.minutes:g} minutes")
+                about = f"about {results.duration(60 * trial.minutes)}"
+                task = progress.add_task(title, total=trial.minutes, of=f"of {about}")
                 if not self._console.is_terminal:
-                    self._console.print(f"{title}: about {trial.minutes:g} minutes")
+                    self._console.print(f"{title}: {about}")
                 course = Course(trial)
                 try:
                     while (outcome := course.wait(1)) is None:
@@ -82,6 +84,8 @@ class Soak:
             say(
                 escape("\n".join([f"{outcome.log} ends with:", *lines[-_LAST_WORDS:]])), highlight=False, soft_wrap=True
             )
+        if not self._record:
+            return
         results.write(
             results.read()
             | {
@@ -103,6 +107,9 @@ def main() -> int:
     parser.add_argument(
         "--render", action="store_true", help="write docs/reliability.md from what is kept, and run nothing"
     )
+    parser.add_argument(
+        "--no-record", action="store_true", help="say the figures, and leave docs/reliability.md as it is"
+    )
     given = parser.parse_args()
     unknown = [name for name in given.trials if name not in TRIALS]
     if unknown:
@@ -118,7 +125,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # so that no trial goes on by itself
         signal.signal(number, signal.default_int_handler)
     try:
-        return Soak(chosen, Console()).run()
+        return Soak(chosen, Console(), record=not given.no_record).run()
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept", file=sys.stderr)
         return 130

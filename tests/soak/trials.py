@@ -156,6 +156,7 @@ GROUPS: Final[Mapping[str, tuple[Trial, ...]]] = {
             15,
             "model/test_model.py",
             LEVERET_MODEL_STEPS="300000",
+            LEVERET_MODEL_SEED="1000",  # not those of `make model`
         ),
         _pytest(
             "model-mutants", "stores that are broken on purpose: the model finds each", 0.5, "model/test_mutants.py"

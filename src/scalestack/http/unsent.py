@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-_STILL: Final = 1.0  # seconds without reading, after which a client may be cut off; one that reads never is
+# Seconds without reading, after which a client may be cut off. One that reads is seen when there is room again in the
+# system's buffer for its socket: a very slow one, that takes longer for this, counts as still.
+_STILL: Final = 1.0
 
 
 class Unsent:

@@ -160,6 +160,7 @@ class Network:
         self._by_address: Counter[str] = Counter()
         self._most = limits.max_connections
         self._full = False
+        self._told_full = False
         self._draining = False
         # Each thread adds and removes its own connections only.
         self._open: dict[LoopThread, set[Connection]] = {thread: set() for thread in loops.threads}
@@ -183,8 +184,13 @@ class Network:
 
     def has_room(self) -> bool:
         with self._census:
-            self._full = self._count >= self._most
-            return not self._full
+            full = self._full = self._count >= self._most
+            tell = full and not self._told_full
+            self._told_full |= full
+        if tell:  # once: a server at its limit would say it with each connection
+            by = "open files (ulimit -n)" if self._most < self.limits.max_connections else "net.max_connections"
+            _log.warning("all connections that may be are open; others wait", connections=self._most, limit=by)
+        return not full
 
     def admit(self, peer: str) -> bool:
         """Count a connection from `peer`, unless it has too many already."""

@@ -133,6 +133,19 @@ def test_connections_leave_descriptors_to_all_else(make_network, monkeypatch):
     assert_two_are_served_and_a_third_waits_until_one_closes(network)
 
 
+@pytest.mark.parametrize("by", ["net.max_connections", "open files (ulimit -n)"])
+def test_the_first_time_that_no_more_may_be_open_is_a_line_in_the_log(make_network, monkeypatch, caplog, by):
+    if by == "net.max_connections":
+        network = make_network(max_connections=2)
+    else:
+        monkeypatch.setattr(listener_module, "_affordable", lambda: 2)
+        network = make_network()
+    for _ in range(2):
+        assert_two_are_served_and_a_third_waits_until_one_closes(network)
+    (line,) = [record.getMessage() for record in caplog.records if "others wait" in record.getMessage()]
+    assert line.endswith(f"connections=2 limit='{by}'")
+
+
 def test_more_connections_from_one_address_than_allowed_are_closed(make_network):
     network = make_network(max_per_address=2)
     address = listening(network)
