@@ -37,5 +37,6 @@ def test_a_store_answers_as_the_model_does(
         for module in (batch, directory, lookups, long, messages, shard):
             monkeypatch.setattr(module, "PIECE", 2)
         monkeypatch.setattr(directory, "REMEMBERED", 2)
+        monkeypatch.setattr(directory, "ABSENT", 2)
         monkeypatch.setattr(shard, "_EMPTY", 2)
     taken[name] = run(lambda: STORES[name](tmp_path), math.ceil(STEPS / len(STORES)), SEED)

@@ -12,12 +12,13 @@ from typing import Any, Final, TypeAlias
 from leveret.model import NEVER, NO_POLICY, AccountState, Page, Policy
 from leveret.store.ledger import Key
 from leveret.store.sqlite.entries import AccountRecord, QueueRecord
+from leveret.store.sqlite.policies import Policies
 from leveret.store.sqlite.tally import Tally
 
 Execute: TypeAlias = Callable[..., Any]
 
-_MEMBERS: Final = "default_ttl, default_hide, max_deliveries, dead_letter, max_messages, max_bytes"
 REMEMBERED: Final = 50_000  # records; when there are more, those that aren't in use are read again
+ABSENT: Final = 1_000  # the same, of queues and accounts that aren't there: pollers ask for these again and again
 PIECE: Final = 2_000  # names in one look
 
 
@@ -31,13 +32,14 @@ class Directory:
         self._next_place = next_place
         self._accounts: dict[str, AccountRecord] = {}
         self._queues: dict[Key, QueueRecord] = {}
+        # Those that had no row when they were read, or have lost it since.
+        self._absent_accounts: list[AccountRecord] = []
+        self._absent: list[QueueRecord] = []
         self._changed: list[QueueRecord] = []
         self._changed_accounts: list[AccountRecord] = []
         self._counted_accounts: list[AccountRecord] = []
         self._buried_names: dict[int, str] = {}  # of accounts whose messages are still to be counted as deleted
-        self._policed = (
-            self._execute("SELECT 1 FROM policies LIMIT 1").fetchone() is not None
-        )  # some queue has a policy
+        self._policies = Policies(connection)
         self.buried = True  # there may be space to free, of what was buried
         self.empty = 0  # rows of queues and accounts that have vanished since they were last dropped, about
         self._next_account = self._next_number("accounts", "dead_accounts")
@@ -64,6 +66,7 @@ class Directory:
             ).fetchone()
         if row is None:
             record = QueueRecord(account, 0, key[1])
+            self._absent.append(record)
         else:
             record = QueueRecord(account, row[0], key[1])
             record.stored = True
@@ -72,44 +75,20 @@ class Directory:
             record.written = (record.place, record.due)
             if record.hidden:
                 record.shows_at = self.first_shown(record)
-        if self._policed:
-            set_ = self._execute(f"SELECT {_MEMBERS} FROM policies WHERE account = ? AND queue = ?", key).fetchone()
-            if set_ is not None:
-                record.policy = Policy(*set_)
+        record.policy = self._policies.get(key)
         self._queues[key] = record
         return record
 
     def set_policy(self, queue: QueueRecord, policy: Policy) -> None:
-        key = (queue.account.name, queue.name)
-        queue.policy = policy
-        if not policy:
-            queue.policy = NO_POLICY
-            self._execute("DELETE FROM policies WHERE account = ? AND queue = ?", key)
-            return
-        self._policed = True
-        values = (policy.default_ttl, policy.default_hide, policy.max_deliveries, policy.dead_letter,
-                  policy.max_messages, policy.max_bytes)  # fmt: skip
-        self._execute(
-            f"INSERT INTO policies (account, queue, {_MEMBERS}, dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0) "
-            "ON CONFLICT (account, queue) DO UPDATE SET default_ttl = ?3, default_hide = ?4, max_deliveries = ?5, "
-            "dead_letter = ?6, max_messages = ?7, max_bytes = ?8",
-            (*key, *values),
-        )
+        queue.policy = policy or NO_POLICY
+        self._policies.set((queue.account.name, queue.name), policy)
 
     def count_dropped(self, queue: QueueRecord, count: int) -> None:
-        self._execute(
-            "UPDATE policies SET dropped = dropped + ? WHERE account = ? AND queue = ?",
-            (count, queue.account.name, queue.name),
-        )
+        self._policies.count_dropped((queue.account.name, queue.name), count)
 
     def dropped(self, queue: QueueRecord) -> int:
         """How many of its messages were dropped under this policy."""
-        if queue.policy is NO_POLICY:
-            return 0
-        found = self._execute(
-            "SELECT dropped FROM policies WHERE account = ? AND queue = ?", (queue.account.name, queue.name)
-        ).fetchone()
-        return 0 if found is None else int(found[0])
+        return 0 if queue.policy is NO_POLICY else self._policies.dropped((queue.account.name, queue.name))
 
     def first_shown(self, queue: QueueRecord) -> float:
         """When the first of its hidden messages reappears."""
@@ -125,7 +104,9 @@ class Directory:
                 "SELECT place, queues, messages, bytes, number FROM accounts WHERE name = ?", (name,)
             ).fetchone()
             found = self._accounts[name] = AccountRecord(0 if row is None else row[4], name)
-            if row is not None:
+            if row is None:
+                self._absent_accounts.append(found)
+            else:
                 found.place, found.queues, found.messages, found.bytes, _ = row
                 found.stored = True
         return found
@@ -222,6 +203,7 @@ class Directory:
         queue.number = 0
         queue.stored = False
         queue.hidden = 0
+        self._absent.append(queue)
         self.vanish(queue)
 
     def bury_accounts(self, names: Iterable[str]) -> None:
@@ -399,11 +381,22 @@ class Directory:
         """Between transactions: keep no more in memory than there may be."""
         if len(self._queues) > REMEMBERED or len(self._accounts) > REMEMBERED:
             self.forget()
+        elif len(self._absent) > ABSENT or len(self._absent_accounts) > ABSENT:
+            for queue in self._absent:
+                if not queue.stored:
+                    self._queues.pop((queue.account.name, queue.name), None)
+            for account in self._absent_accounts:
+                if not account.stored:
+                    self._accounts.pop(account.name, None)
+            self._absent.clear()
+            self._absent_accounts.clear()
 
     def forget(self) -> None:
         """What is in memory may not be what is in the file: read it again."""
         self._queues.clear()
         self._accounts.clear()
+        self._absent.clear()
+        self._absent_accounts.clear()
         self._changed.clear()
         self._changed_accounts.clear()
         self._counted_accounts.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leveret.model import Draft, Filters, Page
+from leveret.store.sqlite.directory import ABSENT
 from support.disk import OpenStore
 from support.interface_conformance import Heard
 from support.subject import START as NOW
@@ -56,3 +57,14 @@ def test_counts_outlive_a_restart(open_store: OpenStore) -> None:
     store.close()
     (state,) = open_store().describe_queues("a", Page(), NOW)
     assert (state.messages, state.bytes) == (3, 6)
+
+
+def test_queues_that_are_not_there_are_not_remembered_for_ever(open_store: OpenStore) -> None:
+    store = open_store()
+    for number in range(3 * ABSENT):
+        store.get(f"{number}", "q", ["1"], NOW)
+        store.put("a", f"{number}", [draft("1")], NOW)
+        store.delete_queues("a", Page(), NOW)
+    directory = store._writers[0]._shard._directory
+    assert len(directory._queues) <= 2 * ABSENT
+    assert len(directory._accounts) <= 2 * ABSENT
