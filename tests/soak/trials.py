@@ -137,7 +137,7 @@ GROUPS: Final[Mapping[str, tuple[Trial, ...]]] = {
         _pytest(
             "leak",
             "ten million operations, while queues, accounts and keys come and go: memory grows by less than 1 %",
-            12,
+            10,
             "faults/test_leak.py",
             LEVERET_LEAK_OPERATIONS="10000000",
         ),
