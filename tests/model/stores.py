@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from leveret.store.memory import MemoryStore
 from leveret.store.sqlite import Durability, SqliteStore
-from model.drivers import Driver, HttpDriver, SqliteDriver, StoreDriver
+from model.drivers import Driver, SqliteDriver, StoreDriver
+from model.http_driver import HttpDriver
 
 Make: TypeAlias = Callable[[Path], Driver]  # in a directory where it may have files
 

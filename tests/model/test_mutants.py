@@ -17,7 +17,7 @@ from leveret.store.order import Order
 from leveret.store.records import Records
 from leveret.store.roll import Roll
 from leveret.store.sqlite import store as sqlite_store
-from leveret.store.sqlite.directory import Directory
+from leveret.store.sqlite.policies import Policies
 from model import machine
 from model.stores import http_memory, memory, sqlite
 from support.figures import show
@@ -104,13 +104,13 @@ def places_begin_anew_with_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 
 def policies_are_gone_with_a_restart(patch: pytest.MonkeyPatch) -> None:
-    make = Directory.__init__
+    make = Policies.__init__
 
-    def forget(self: Directory, *args: Any) -> None:
+    def forget(self: Policies, *args: Any) -> None:
         make(self, *args)
-        self._policed = False
+        self._any = False
 
-    patch.setattr(Directory, "__init__", forget)
+    patch.setattr(Policies, "__init__", forget)
 
 
 def seconds_are_rounded_down(patch: pytest.MonkeyPatch) -> None:
