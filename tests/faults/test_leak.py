@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -29,12 +30,19 @@ SLOPE: Final = 0.01 if WHOLE else 0.08
 WARM_UP: Final = 8_000_000 if WHOLE else 150_000
 SAMPLES: Final = 64
 LARGEST: Final = 16 << 20  # bytes of a file of the database, as it is empty in the end
+# Python's own allocator takes a megabyte at a time, and gives it back once all of it is free: that is 5 % up and down
+# by chance, in which 1 % can't be seen. That of the system is finer.
+ALLOCATOR: Final = {"PYTHONMALLOC": "malloc", "MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
 SETTINGS: Final = ("log.level=error", "sqlite.durability=off", "server.modules=metrics")
 
 
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
 @pytest.mark.timeout(120 + (WARM_UP + OPERATIONS) // 4_000)
-def test_memory_descriptors_threads_and_files_do_not_grow(tmp_path: Path, store: str) -> None:
+def test_memory_descriptors_threads_and_files_do_not_grow(
+    tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ALLOCATOR.items():
+        monkeypatch.setenv(name, value)
     url = "memory://" if store == "memory" else f"sqlite:///{tmp_path}/queue.db"
     words = [word for each in SETTINGS for word in ("--set", each)]
     with leveret("--store", url, "--data", str(tmp_path), "--auth", "keys", *words) as server:
@@ -54,8 +62,7 @@ def test_memory_descriptors_threads_and_files_do_not_grow(tmp_path: Path, store:
             eventually(lambda: processes.open_files(pid) <= descriptors)
             assert churn.threads(pid) <= threads
             quarter = SAMPLES // 4
-            # The least of each: what a burst leaves with the allocator for a while is given back, and a leak never is.
-            second, last = min(memory[quarter : 2 * quarter]), min(memory[-quarter:])
+            second, last = statistics.median(memory[quarter : 2 * quarter]), statistics.median(memory[-quarter:])
             slope = last / second - 1
             assert slope < SLOPE, f"memory, in KiB: {[each >> 10 for each in memory]}"
             files = {path.name: path.stat().st_size for path in tmp_path.glob("queue.db*")}
