@@ -26,8 +26,9 @@ WHOLE: Final = OPERATIONS >= 5_000_000  # the long form, in which each name is n
 NAMES: Final = OPERATIONS if WHOLE else 64
 # Of the memory, from the second quarter to the last. In the short form, 10 bytes lost with each operation are 8 %.
 SLOPE: Final = 0.01 if WHOLE else 0.08
-# Operations before the first quarter begins: in the long form, until all is there that is remembered by name.
-WARM_UP: Final = 8_000_000 if WHOLE else 150_000
+# Operations before the first quarter begins: in the long form, until all that is remembered by name, up to so many
+# names, was forgotten and learned anew.
+WARM_UP: Final = 14_000_000 if WHOLE else 150_000
 SAMPLES: Final = 64
 LARGEST: Final = 16 << 20  # bytes of a file of the database, as it is empty in the end
 # Python's own allocator takes a megabyte at a time, and gives it back once all of it is free: that is 5 % up and down
