@@ -24,6 +24,7 @@ from support.web import PATIENCE, Client, eventually
 BODY = 100_000  # bytes
 HIDE = 600  # seconds
 QUEUE = "big"
+VANISHED = 300  # queues
 
 
 class Worker:
@@ -166,6 +167,21 @@ def test_puts_work_again_when_somebody_else_makes_room(device: LoopDevice, histo
         filler.unlink()
         eventually(worker.put)
         show("filled by another program", history, worker)
+
+
+def test_a_store_that_keeps_house_on_a_full_disk_goes_on(device: LoopDevice, history: History) -> None:
+    with working(device.path, history) as worker:
+        for _ in range(20):
+            assert worker.put()
+        for number in range(VANISHED):  # without a rest, in which they would be freed, and then a stop: no log is left
+            path = f"/v1.1/{ACCOUNT}/queue-{number:0200}/1"
+            assert worker.client("PUT", path, b"x").status == 201
+            assert worker.client("DELETE", path).status == 204
+    fill(device)
+    with working(device.path, history) as worker:
+        assert worker.client("GET", f"/v1.1/{ACCOUNT}/none?wait=1").status == 404  # nobody asks for anything meanwhile
+        worker.everything_but_put_works()
+        show("much to free when it starts", history, worker)
 
 
 # fsync.

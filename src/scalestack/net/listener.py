@@ -189,7 +189,7 @@ class Network:
             self._told_full |= full
         if tell:  # once: a server at its limit would say it with each connection
             by = "open files (ulimit -n)" if self._most < self.limits.max_connections else "net.max_connections"
-            _log.warning("all connections that may be are open; others wait", connections=self._most, limit=by)
+            _log.warning("all connections that may be are open; more will wait", connections=self._most, limit=by)
         return not full
 
     def admit(self, peer: str) -> bool:

@@ -142,7 +142,7 @@ def test_the_first_time_that_no_more_may_be_open_is_a_line_in_the_log(make_netwo
         network = make_network()
     for _ in range(2):
         assert_two_are_served_and_a_third_waits_until_one_closes(network)
-    (line,) = [record.getMessage() for record in caplog.records if "others wait" in record.getMessage()]
+    (line,) = [record.getMessage() for record in caplog.records if "more will wait" in record.getMessage()]
     assert line.endswith(f"connections=2 limit='{by}'")
 
 

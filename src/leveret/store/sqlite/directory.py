@@ -134,18 +134,23 @@ class Directory:
         account = queue.account
         if not account.queues:
             account.place = self._next_place()
-            self.empty -= bool(account.number)
+            self._appear_from(account.number)
         account.queues += 1
         if not account.number:
             account.number = self._next_account
             self._next_account += 1
         self._change_account(account)
         queue.place = self._next_place()
-        self.empty -= bool(queue.number)
+        self._appear_from(queue.number)
         if not queue.number:
             queue.number = self._next_queue
             self._next_queue += 1
         self.change(queue)
+
+    def _appear_from(self, number: int) -> None:
+        """What vanished, where it has a number, is there again."""
+        if number and self.empty:
+            self.empty -= 1
 
     def vanish(self, queue: QueueRecord) -> None:
         """Its last message is gone."""
@@ -212,7 +217,7 @@ class Directory:
         gone: set[str] = set()
         for name in names:
             account = self._account(name)
-            if account.stored:
+            if account.stored and name not in gone:
                 self.buried = True
                 self._execute("INSERT INTO dead_accounts VALUES (?)", (account.number,))
                 self._execute("DELETE FROM accounts WHERE number = ?", (account.number,))
@@ -252,11 +257,13 @@ class Directory:
         self._executemany("DELETE FROM queues WHERE number = ?", [(number,) for number, *_ in queues])
         for _, *key in queues:
             self._queues.pop(tuple(key), None)
-        accounts = self._execute(
-            "SELECT number, name FROM accounts WHERE place IS NULL "
-            "AND NOT EXISTS (SELECT 1 FROM queues WHERE account = accounts.number) LIMIT ?",
-            (limit,),
-        ).fetchall()
+        accounts = []
+        if len(queues) < limit:  # else it would look at many that still have queues
+            accounts = self._execute(
+                "SELECT number, name FROM accounts WHERE place IS NULL "
+                "AND NOT EXISTS (SELECT 1 FROM queues WHERE account = accounts.number) LIMIT ?",
+                (limit,),
+            ).fetchall()
         self._executemany("DELETE FROM accounts WHERE number = ?", [(number,) for number, _ in accounts])
         self._forget_accounts({name for _, name in accounts})
         more = limit in (len(queues), len(accounts))

@@ -157,9 +157,9 @@ class Writer:
                 return bool(self._inbox)
             self._keep_house()
         if batch and shard.buried:  # a busy house is kept as well
-            shard.purge()
+            self._free(shard.purge)
         if batch and shard.crowded:
-            shard.drop_empty()
+            self._free(shard.drop_empty)
         # What is freed lies all over the file: to move less of it at a time keeps others waiting for less long.
         limit = LOG_PAGES // 3 if shard.buried else LOG_PAGES
         if shard.body_bytes / PAGE + shard.rows * self._pages_per_row >= limit:
@@ -263,9 +263,7 @@ class Writer:
         again = [request for request in answered if _can_redo(request)]
         if self._checkpoint() and not again:
             return answered
-        self._full = True
-        self._file.release()
-        self._checkpoint()
+        self._open_reserve()
         for request in again:
             request.error = None
             request.redone = True
@@ -273,10 +271,26 @@ class Writer:
         self._shard.found_full = False
         return [request for request in answered if request not in again] + done
 
+    def _open_reserve(self) -> None:
+        self._full = True
+        self._file.release()
+        self._checkpoint()
+
+    def _free(self, chore: Callable[[], bool]) -> bool:
+        """Do what frees a piece of space, and needs a little itself; True where there may be more of it."""
+        try:
+            return chore()
+        except sqlite3.Error as error:
+            if error_name(error) != "SQLITE_FULL":
+                raise
+        if not self._checkpoint():
+            self._open_reserve()
+        return False
+
     def _look_for_room(self) -> None:
         """Give back what is free in the database, and see whether as much is there as is to be kept back."""
         if self._checkpoint():
-            self._shard.purge()
+            self._free(self._shard.purge)
             self._vacuum()
             self._checkpoint()
         self._full = not self._file.reserve()
@@ -291,10 +305,14 @@ class Writer:
         elif self._full:
             self._look_for_room()
             self._patience = _LOOK_FOR_ROOM
-        elif not ((self._shard.buried and self._shard.purge()) or self._shard.drop_empty() or self._vacuum()):
+        elif not (
+            (self._shard.buried and self._free(self._shard.purge))
+            or self._free(self._shard.drop_empty)
+            or self._vacuum()
+        ):
             # A log whose pages are all in the database is still read after a crash: none is left where it might rot.
             self._checkpoint(shorten=True)
-            self._chores = False
+            self._chores = self._full
 
     def _vacuum(self) -> bool:
         """Give a piece of what is free back; True where there may be more."""

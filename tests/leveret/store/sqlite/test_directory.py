@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import sqlite3
+from itertools import count
+
+import pytest
+
 from leveret.model import Draft, Filters, Page
-from leveret.store.sqlite.directory import ABSENT
+from leveret.store.ledger import Ledger
+from leveret.store.sqlite.directory import ABSENT, Directory
+from leveret.store.sqlite.schema import prepare
+from leveret.store.sqlite.tally import Tally
 from support.disk import OpenStore
 from support.interface_conformance import Heard
 from support.subject import START as NOW
+
+
+@pytest.fixture
+def directory() -> Directory:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    prepare(connection, ":memory:")
+    return Directory(connection, count(1).__next__, Tally(Ledger()))
+
+
+def vanished(directory: Directory, account: str, queue: str) -> None:
+    record = directory.find((account, queue))
+    directory.appear(record)
+    directory.flush()
+    directory.vanish(record)
+    directory.flush()
 
 
 def updates(seen: list[str]) -> list[str]:
@@ -68,3 +91,31 @@ def test_queues_that_are_not_there_are_not_remembered_for_ever(open_store: OpenS
     directory = store._writers[0]._shard._directory
     assert len(directory._queues) <= 2 * ABSENT
     assert len(directory._accounts) <= 2 * ABSENT
+
+
+def test_what_vanished_is_counted_until_it_is_there_again_or_dropped(directory: Directory) -> None:
+    vanished(directory, "a", "1")
+    vanished(directory, "a", "2")
+    assert directory.empty == 3
+    directory.appear(directory.find(("a", "1")))
+    assert directory.empty == 1
+    assert not directory.drop_empty(10)
+    assert directory.empty == 0
+
+
+def test_accounts_are_looked_for_once_there_are_few_queues_left(directory: Directory) -> None:
+    for number in range(5):
+        vanished(directory, f"{number}", "q")
+    seen: list[str] = []
+    directory._execute.__self__.set_trace_callback(seen.append)
+    assert directory.drop_empty(3)
+    assert not [text for text in seen if text.startswith("SELECT number, name FROM accounts")]
+    assert directory.drop_empty(3)
+    assert not directory.drop_empty(3)
+    assert directory.empty == 0
+
+
+def test_an_account_that_is_named_twice_is_buried_once(directory: Directory) -> None:
+    directory.appear(directory.find(("a", "q")))
+    directory.bury_accounts(["a", "a"])
+    assert list(directory.accounts(None, -1)) == [[]]

@@ -14,7 +14,8 @@ import pytest
 from leveret.model import Change, Draft, Filters, Page, Put
 from leveret.store.base import StoreError, StoreFailed, StoreFull
 from leveret.store.sqlite import SqliteStore, shard, writer
-from leveret.store.sqlite.shard import Broken
+from leveret.store.sqlite.file import DatabaseFile
+from leveret.store.sqlite.shard import Broken, Shard
 from scalestack.event.loops import LoopThread
 from scalestack.event.pending import Pending
 from support.disk import OpenStore
@@ -238,6 +239,61 @@ class TestFullDisk:
                 store.put("a", "q", [Draft("large", b"x" * 80_000, 600, 0)], NOW)
         store.delete_matching("a", "q", Filters(limit=50), NOW)
         assert store.put("a", "q", [Draft("large", b"x" * 30_000, 600, 0)], NOW + 2) == [Put.CREATED]
+
+
+class TestHouseOnAFullDisk:
+    """What frees space needs a little room in the log, and finds none."""
+
+    @pytest.fixture
+    def tried(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """What was tried and found the disk full."""
+        tried: list[str] = []
+
+        def fail(name: str) -> Callable[[Shard], bool]:
+            def chore(shard: Shard) -> bool:
+                tried.append(name)
+                full = sqlite3.OperationalError("database or disk is full")
+                full.sqlite_errorname = "SQLITE_FULL"
+                raise full
+
+            return chore
+
+        for name in ("purge", "drop_empty"):
+            monkeypatch.setattr(Shard, name, fail(name))
+        return tried
+
+    def test_an_idle_store_goes_on(self, open_store: OpenStore, tried: list[str]) -> None:
+        store = open_store()
+        store.put("a", "q", [Draft("1", b"", 600, 0)], NOW)
+        store.delete_queues("a", Page(), NOW)
+        eventually(lambda: set(tried) == {"purge", "drop_empty"} and not store._writers[0]._chores)
+        assert store.put("a", "q", [Draft("2", b"", 600, 0)], NOW) == [Put.CREATED]
+
+    def test_a_busy_store_goes_on(
+        self, open_store: OpenStore, tried: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(writer, "_IDLE", 3600.0)
+        monkeypatch.setattr(shard, "_EMPTY", 1)
+        store = open_store()
+        for number in range(5):
+            store.put("a", f"{number}", [Draft("1", b"", 600, 0)], NOW)
+            store.delete("a", f"{number}", ["1"], NOW)
+        store.put("a", "q", [Draft("1", b"", 600, 0)], NOW)
+        store.delete_queues("a", Page(), NOW)
+        assert store.put("a", "q", [Draft("2", b"", 600, 0)], NOW) == [Put.CREATED]
+        assert [message.id for message in store.select("a", "q", Filters(), NOW)] == ["2"]
+        assert set(tried) == {"purge", "drop_empty"}
+
+    def test_where_the_log_can_not_be_emptied_the_room_that_is_kept_back_is_taken(
+        self, open_store: OpenStore, tried: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(writer.Writer, "_checkpoint", lambda *_, **__: False)
+        released: list[None] = []
+        monkeypatch.setattr(DatabaseFile, "release", lambda self: released.append(None))
+        store = open_store()
+        store.put("a", "q", [Draft("1", b"", 600, 0)], NOW)
+        eventually(lambda: released)
+        assert store.get("a", "q", ["1"], NOW) != [None]
 
 
 class TestBroken:
