@@ -21,7 +21,6 @@ from faults.damages import (
     Contents,
     Kept,
     Key,
-    contents,
     damage_file,
     damage_log,
     kept,
@@ -30,13 +29,13 @@ from faults.damages import (
     places,
     queues,
 )
-from leveret.model import Filters
+from leveret.model import Filters, Page
 from leveret.store.base import StoreError, StoreFailed, Unusable
 from leveret.store.sqlite import Durability, SqliteStore
 from leveret.store.sqlite.salvage import salvage
 from support import figures
 from support.subject import START as NOW
-from support.subject import Silence
+from support.subject import Silence, at_once
 from support.web import PATIENCE
 
 SALVAGED = 5  # one of so many that are refused
@@ -189,14 +188,17 @@ def salvaged(path: Path, base: Base, where: str, ever: dict[Key, set[str]]) -> N
         return  # nothing is left of it
     store = SqliteStore(new, Durability.OFF, reserve=0)
     store.open(Silence(), NOW)
-    found = contents(store)
+    found = sorted(
+        (message.id, repr(kept(message)[:2]))
+        for account in at_once(store.list_accounts(Page(), NOW))
+        for queue in at_once(store.list_queues(account, Page(), NOW))
+        for message in at_once(store.select(account, queue, Filters(match_hidden=True), NOW))
+    )
     store.close()
     bodies = {(key[2], message) for key, messages in ever.items() for message in messages}
-    assert all((key[2], repr(message[:2])) in bodies for key, message in found.items())
+    assert bodies.issuperset(found)
     if whole and where != "log cut":
-        assert sorted(repr((key[2], message[:2])) for key, message in found.items()) == sorted(
-            repr((key[2], message[:2])) for key, message in base.states[-1].items()
-        )
+        assert found == sorted((key[2], repr(message[:2])) for key, message in base.states[-1].items())
 
 
 def test_a_server_says_it_in_one_line_and_ends(bases: list[Base], tmp_path: Path) -> None:

@@ -84,7 +84,8 @@ class MemoryStore(Accounts, Store):
             if not account.total:
                 self._total(account)
             self._expire_all(account, now)
-            with account.lock:
+            # The directory's lock as well: who deletes a whole account holds it from its first queue to its last.
+            with self._directory_lock, account.lock:
                 state = AccountState(account.name, account.filled, account.messages, account.bytes)
             if state.messages:
                 states.append(state)
