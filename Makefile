@@ -61,7 +61,7 @@ deploy-lock: $(VENV)/.installed-deploy ## the versions in the image, written ane
 	echo hatchling | $(BIN)/uv pip compile - --upgrade --no-annotate --python-version 3.14 --generate-hashes --quiet --custom-compile-command 'make deploy-lock' -o deploy/build-requirements.txt
 
 model: $(VENV)/.installed-test ## a hundred thousand steps of every store, and of the server over HTTP, beside the reference
-	LEVERET_MODEL_STEPS=100000 $(BIN)/python -m pytest -s tests/model/test_model.py $(ARGS)
+	LEVERET_MODEL_STEPS=$${LEVERET_MODEL_STEPS:-100000} $(BIN)/python -m pytest -s tests/model/test_model.py $(ARGS)
 
 fuzz: ## arbitrary bytes to the parsers, a minute each, by atheris in an environment of its own (TARGETS=parser SECONDS=3600 for longer)
 	@$(MAKE) --no-print-directory VENV=.venv-fuzz .venv-fuzz/.installed-fuzz

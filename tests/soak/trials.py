@@ -50,7 +50,7 @@ GROUPS: Final[Mapping[str, tuple[Trial, ...]]] = {
         ),
         _pytest(
             "power",
-            "the power goes under load: `full` loses nothing acknowledged, `normal` nothing but the last",
+            "the power goes within a second of load: `full` loses nothing acknowledged, `normal` nothing but the last",
             12,
             "faults/test_power.py",
             LEVERET_POWER_CYCLES="300",

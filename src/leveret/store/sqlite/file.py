@@ -76,6 +76,8 @@ class DatabaseFile:
                 )
             _make_directory(self.path.parent)
             self._lock = _own(self.path)
+            if self.path.exists() and not _size(self.path) and not self.wal_bytes:
+                _log.warning("the file is empty, and is taken for a new one", path=str(self.path))
             # SQLite gives its other files the mode of this one.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             return self._connect()

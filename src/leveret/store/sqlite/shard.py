@@ -34,6 +34,11 @@ NO_ROOM: Final = (
     "messages can be read and deleted, and be put again when there is room"
 )
 
+_USED_UP: Final = (
+    "the disk is full, and there is none left of the room that is kept back for deleting; "
+    "messages can be read, and all else needs room on the disk"
+)
+
 # Errors after which nothing is certain of the file any more.
 _BREAKING: Final = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_PROTOCOL")
 
@@ -320,8 +325,9 @@ class Shard:
         name = error_name(error)
         if name == "SQLITE_FULL":
             self.found_full = True
-            self._messages.complaints.say(NO_ROOM)
-            return StoreFull(NO_ROOM)
+            why = _USED_UP if request is not None and request.redone else NO_ROOM
+            self._messages.complaints.say(why)
+            return StoreFull(why)
         if name.startswith(_BREAKING):
             raise Broken(f"{error} ({name})") from error
         return StoreError(f"the database refused it: {error}")

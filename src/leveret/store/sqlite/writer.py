@@ -60,6 +60,10 @@ class Writer:
         self._chores = True  # there may be something to do in the house
         self._patience: float | None = _IDLE
         self._full = not file.reserve()
+        if self._full:
+            _log.warning(
+                "the disk has no room to keep back for deleting: PUT is refused until it has", path=str(file.path)
+            )
         self._room_looked_for = 0.0
         self._pages_per_row = 1.0  # of the log, apart from what bodies fill
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)

@@ -117,6 +117,20 @@ def test_a_truncated_file_is_refused(open_store: OpenStore, path: Path) -> None:
     assert "is damaged" in refusal(open_store)
 
 
+def test_an_empty_file_is_taken_for_a_new_one_with_a_line_in_the_log(
+    open_store: OpenStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.touch()
+    store = open_store()
+    assert "the file is empty" in caplog.text
+    store.put("a", "q", [Draft("1", b"", 600, 0)], NOW)
+
+
+def test_a_new_file_is_no_line_in_the_log(open_store: OpenStore, caplog: pytest.LogCaptureFixture) -> None:
+    open_store()
+    assert not caplog.text
+
+
 def test_a_folder_in_the_place_of_the_file_is_refused(open_store: OpenStore, path: Path) -> None:
     path.mkdir()
     assert "Is a directory" in refusal(open_store)

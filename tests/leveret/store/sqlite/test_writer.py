@@ -233,6 +233,24 @@ class TestFullDisk:
         assert isinstance(large, StoreFull)
         assert deleted[0].id == "5"
 
+    def test_what_finds_no_room_even_in_what_was_kept_back_is_told_so(self, store: SqliteStore) -> None:
+        def set_policies() -> None:
+            for number in range(1_000):
+                store.change_policy("a", f"{number:0200}", {"max_deliveries": 1}, NOW)
+
+        with pytest.raises(StoreFull, match="none left of the room that is kept back"):
+            set_policies()
+        assert len(store.select("a", "q", Filters(), NOW)) == 100
+
+    def test_a_start_without_room_to_keep_back_is_a_line_in_the_log(
+        self, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(DatabaseFile, "reserve", lambda self: False)
+        store = open_store()
+        assert "no room to keep back" in caplog.text
+        with pytest.raises(StoreFull):
+            store.put("a", "q", [Draft("1", b"", 600, 0)], NOW)
+
     def test_there_is_room_again_for_what_was_deleted(self, store: SqliteStore) -> None:
         for _ in range(3):
             with pytest.raises(StoreFull):
