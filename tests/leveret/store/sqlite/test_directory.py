@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from itertools import count
 
 import pytest
@@ -18,10 +20,10 @@ from support.subject import START as NOW
 
 
 @pytest.fixture
-def directory() -> Directory:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    prepare(connection, ":memory:")
-    return Directory(connection, count(1).__next__, Tally(Ledger()))
+def directory() -> Iterator[Directory]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        prepare(connection, ":memory:")
+        yield Directory(connection, count(1).__next__, Tally(Ledger()))
 
 
 def vanished(directory: Directory, account: str, queue: str) -> None:
