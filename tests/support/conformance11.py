@@ -1169,7 +1169,7 @@ class V11InterfaceConformance(OpenedStore):
         claims = [settle(store.update_matching("a", "q", filters, Change(hide=9), NOW + 1)) for _ in range(2)]
         assert [[message.id for message in found] for found in claims] == [["0", "2"], ["4"]]
 
-    @pytest.mark.parametrize("number", [2, 501])  # the second is a long request of every store
+    @pytest.mark.parametrize("number", [2, 501])  # the second is more than SQLite does in one piece
     def test_what_is_empty_fits_where_all_room_is_taken(self, store: Store, settle: Settle, number: int) -> None:
         drafts = [Draft(f"{n}", b"x" if n < number - 1 else b"", 0, 0) for n in range(number)]
         settle(store.put("a", "q", drafts, NOW))

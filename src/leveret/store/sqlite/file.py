@@ -101,10 +101,9 @@ class DatabaseFile:
         try:
             execute = connection.execute
             # Nobody else has the file: the index of the log is kept in memory, and nothing is locked again and again.
-            if not size:
-                execute(f"PRAGMA page_size = {PAGE}")
             execute("PRAGMA locking_mode = EXCLUSIVE")
             if not size:
+                execute(f"PRAGMA page_size = {PAGE}")
                 execute("PRAGMA auto_vacuum = INCREMENTAL")
             execute("PRAGMA journal_mode = WAL")
             execute(f"PRAGMA synchronous = {SYNCHRONOUS[self._durability]}")

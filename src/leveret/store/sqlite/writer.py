@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from leveret.store.base import StoreFailed, StoreFull
 from leveret.store.sqlite.file import PAGE, DatabaseFile, error_name
@@ -34,6 +34,8 @@ _LEAST_PER_ROW: Final = 0.05  # pages
 _PUT: Final = Kind.PUT
 
 _log = Logger("leveret.store")
+
+_Done = TypeVar("_Done")
 
 
 class Writer:
@@ -282,14 +284,10 @@ class Writer:
 
     def _free(self, chore: Callable[[], bool]) -> bool:
         """Do what frees a piece of space, and needs a little itself; True where there may be more of it."""
-        try:
-            return chore()
-        except sqlite3.Error as error:
-            if error_name(error) != "SQLITE_FULL":
-                raise
-        if not self._checkpoint():
+        more = _unless_full(chore)
+        if more is None and not self._checkpoint():
             self._open_reserve()
-        return False
+        return bool(more)
 
     def _look_for_room(self) -> None:
         """Give back what is free in the database, and see whether as much is there as is to be kept back."""
@@ -324,12 +322,8 @@ class Writer:
         if free <= _SLACK:
             return False
         pages = min(free - _SLACK, _VACUUM)
-        try:
-            # A script, since `execute` would stop at the first page.
-            self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
-        except sqlite3.Error as error:
-            if error_name(error) != "SQLITE_FULL":
-                raise
+        # A script, since `execute` would stop at the first page.
+        if _unless_full(lambda: self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")) is None:
             return False
         self._shard.rows += pages
         return True
@@ -341,12 +335,10 @@ class Writer:
         """
         # A log that is cut back costs a little more when it grows again; its room is needed where there is no other.
         mode = "TRUNCATE" if shorten or self._full else "PASSIVE"
-        try:
-            _, pages, _ = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-        except sqlite3.Error as error:
-            if error_name(error) != "SQLITE_FULL":
-                raise
+        done = _unless_full(lambda: self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone())
+        if done is None:
             return False
+        _, pages, _ = done
         shard = self._shard
         if shard.rows > _ENOUGH_ROWS and pages:
             self._pages_per_row = max(_LEAST_PER_ROW, (pages - shard.body_bytes / PAGE) / shard.rows)
@@ -373,6 +365,16 @@ class Writer:
         for request in requests:
             request.error = StoreFailed(self._failure)
         self._reply(list(requests))
+
+
+def _unless_full(do: Callable[[], _Done]) -> _Done | None:
+    """What it answers; None where the disk has no room for it."""
+    try:
+        return do()
+    except sqlite3.Error as error:
+        if error_name(error) != "SQLITE_FULL":
+            raise
+        return None
 
 
 def _can_redo(request: Request) -> bool:

@@ -38,6 +38,11 @@ def put(store: SqliteStore, id: str, body: bytes = b"") -> Callable[[], Any]:
     return lambda: store.put("a", "q", [Draft(id, body, 600, 0)], NOW)
 
 
+def come_and_go(store: SqliteStore, account: str, queue: str) -> None:
+    store.put(account, queue, [Draft("1", b"", 600, 0)], NOW)
+    store.delete(account, queue, ["1"], NOW)
+
+
 def test_what_waits_is_one_transaction(
     open_store: OpenStore, loop: LoopThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,15 +160,10 @@ class TestVanished:
             ]
         return queues, accounts
 
-    @staticmethod
-    def come_and_go(store: SqliteStore, account: str, queue: str) -> None:
-        store.put(account, queue, [Draft("1", b"", 600, 0)], NOW)
-        store.delete(account, queue, ["1"], NOW)
-
     def test_many_are_freed(self, store: SqliteStore) -> None:
         for number in range(100):
-            self.come_and_go(store, f"{number}", "q")
-            self.come_and_go(store, "kept", f"{number}")
+            come_and_go(store, f"{number}", "q")
+            come_and_go(store, "kept", f"{number}")
         queues, accounts = self.rows(store)
         assert queues + accounts <= 12
 
@@ -176,13 +176,13 @@ class TestVanished:
 
     def test_a_few_stay_for_when_they_are_there_again(self, store: SqliteStore) -> None:
         for _ in range(100):
-            self.come_and_go(store, "a", "q")
+            come_and_go(store, "a", "q")
         assert self.rows(store) == (1, 1)
 
     def test_those_that_come_again_are_new_ones(self, store: SqliteStore) -> None:
         for _ in range(3):
             for number in range(20):
-                self.come_and_go(store, f"{number % 7}", f"{number}")
+                come_and_go(store, f"{number % 7}", f"{number}")
         store.put("1", "q", [Draft("1", b"", 600, 0)], NOW)
         store.put("0", "q", [Draft("1", b"", 600, 0)], NOW)
         assert store.list_accounts(Page(), NOW) == ["1", "0"]
@@ -294,8 +294,7 @@ class TestHouseOnAFullDisk:
         monkeypatch.setattr(shard, "_EMPTY", 1)
         store = open_store()
         for number in range(5):
-            store.put("a", f"{number}", [Draft("1", b"", 600, 0)], NOW)
-            store.delete("a", f"{number}", ["1"], NOW)
+            come_and_go(store, "a", f"{number}")
         store.put("a", "q", [Draft("1", b"", 600, 0)], NOW)
         store.delete_queues("a", Page(), NOW)
         assert store.put("a", "q", [Draft("2", b"", 600, 0)], NOW) == [Put.CREATED]
